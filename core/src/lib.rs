@@ -1,0 +1,20 @@
+//! Portico's decisions, as pure functions and state machines: what a session is, which route a
+//! host and path name, where an HTTP message ends, which headers cross the edge.
+//!
+//! Nothing here does I/O, reads a clock, the environment or a file, or spawns: `now` and bytes are
+//! parameters, outputs are values. That is what lets the simulator and the fuzzer drive all of it.
+
+#![forbid(unsafe_code)]
+
+pub mod domain;
+pub mod http;
+pub mod label;
+pub mod limits;
+pub mod network;
+pub mod path;
+pub mod proxy_protocol;
+pub mod record;
+pub mod redact;
+pub mod route;
+pub mod session;
+pub mod upstream;

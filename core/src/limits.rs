@@ -1,0 +1,151 @@
+//! Every bound of the product, with its reason, in one place, proven against each other at compile
+//! time. A bound that bites has a metric: `portico_limit_reached_total{limit}`.
+
+use std::time::Duration;
+
+/// RFC 1035 §2.3.4: a DNS label has at most 63 octets.
+pub const LABEL_BYTES_MAX: usize = 63;
+/// One less, because a label made from an id is `a` + id.
+pub const SESSION_ID_BYTES_MAX: usize = LABEL_BYTES_MAX - 1;
+/// Workspace, owner, tool: long enough for an e-mail address or a UUID, short in a log line.
+pub const NAME_BYTES_MAX: usize = 128;
+/// The words shown to a user about a session's state.
+pub const REASON_BYTES_MAX: usize = 512;
+
+/// Request line: RFC 9112 §3 recommends that at least 8,000 octets are supported. 414 beyond.
+pub const REQUEST_LINE_BYTES_MAX: usize = 16 * 1024;
+/// A whole head, request or response. Browsers cut cookies at about 8 KiB a domain, and siblings can
+/// fill several domains' worth; beyond it the answer is 431.
+pub const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Fields in a head: real heads have under 50.
+pub const HEAD_FIELDS_MAX: usize = 128;
+/// `1f4;ext=…` : a chunk-size line. Sizes need 16 digits, extensions are rare and ignored.
+pub const CHUNK_LINE_BYTES_MAX: usize = 256;
+/// Trailer section of a chunked body.
+pub const TRAILER_BYTES_MAX: usize = 8 * 1024;
+/// Interim (1xx) answers to one request: more than a few is an upstream that loops.
+pub const INTERIM_RESPONSES_MAX: u32 = 16;
+
+/// PROXY protocol §2.1: the longest version 1 line that can be, with its CRLF.
+pub const PROXY_V1_BYTES_MAX: usize = 107;
+/// PROXY protocol §2.2: what fits the smallest TCP segment, 536 bytes, behind the 16 fixed ones.
+pub const PROXY_V2_BYTES_MAX: usize = 16 + 536;
+
+/// One receive. A 16 KiB WebSocket message with its frame header fits, so that a message goes
+/// through in one read and one write; idle connections hold none.
+pub const RECEIVE_BUFFER_BYTES: usize = 32 * 1024;
+/// Data-plane threads of a process: as many as the largest machines have cores; each has its own
+/// ring, buffers and pool.
+pub const WORKERS_MAX: usize = 512;
+/// Receive buffers shared by the connections of a worker on io_uring. When all are in use, a
+/// connection falls back to one of its own from the heap, so a slow reader starves nobody.
+pub const RECEIVE_BUFFERS_PER_WORKER: usize = 512;
+
+/// Time from the first byte of a head (or from accept) to its end; slow-loris bound.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// TLS handshake and PROXY header, from accept.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// An idle kept-alive client connection.
+pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Waiting on a client's body: this much patience, plus a second for every `BODY_RATE_MIN` bytes
+/// that did come. A rate, not one timeout, so that a 50 GB upload over a slow line is not cut.
+pub const BODY_PATIENCE: Duration = Duration::from_secs(20);
+pub const BODY_BYTES_PER_SECOND_MIN: u64 = 240;
+/// TCP connect to an upstream: on one network, so three SYN retransmissions are plenty.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// After a failed connect the upstream is not tried again for this long (502 at once).
+pub const CONNECT_BACKOFF: Duration = Duration::from_millis(250);
+/// An idle pooled upstream connection: below the 5 s of Node's default keep-alive, the shortest
+/// among the tools that we serve.
+pub const UPSTREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+/// Idle pooled connections per upstream address and worker.
+pub const UPSTREAM_IDLE_PER_ADDRESS_MAX: usize = 1024;
+/// Dead peers: probes start after this idle time, and unacknowledged data is given up after
+/// `TCP_USER_TIMEOUT`.
+pub const TCP_KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+pub const TCP_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(120);
+/// A kept-alive connection that is idle when a drain begins gets this long for a request that is
+/// already on its way, which is then answered with `Connection: close`.
+pub const DRAIN_IDLE_GRACE: Duration = Duration::from_secs(2);
+/// After a refused message: bytes still arriving are read and dropped for this long, so that the
+/// answer is not lost to a reset (RFC 9112 §9.6).
+pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+/// While an upstream takes its time, the client's connection is looked at this often: who has left
+/// is not answered, and frees both connections.
+pub const CLIENT_CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// A relay of which one side has ended its stream: how long the other may be silent. Without a bound
+/// a client that is gone for good would hold the session's socket for ever.
+pub const HALF_CLOSED_TIMEOUT: Duration = Duration::from_secs(300);
+/// After a drain's end, for the connections that were shut down to finish.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Resolution of all deadlines above: a worker looks at its connections this often.
+pub const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
+/// The longest that an operator may let relays go on after a drain began: a work week's sessions.
+pub const DRAIN_TIMEOUT_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// Certificate files are looked at this often: renewed ones are in use before an operator wonders.
+pub const CERTIFICATE_CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// Addresses of an upstream's name are kept this long by a worker.
+pub const RESOLVE_CACHE_TTL: Duration = Duration::from_secs(5);
+
+/// Addresses tried for one upstream's name.
+pub const UPSTREAM_ADDRESSES_MAX: usize = 3;
+/// A body up to this size is copied behind its head and sent with it; a larger one goes from the
+/// buffer that it was received in. A copy of this size costs less than a system call.
+pub const COALESCE_BYTES_MAX: usize = 4 * 1024;
+/// Open files kept free for what is no connection: logs, the store, listeners, rings.
+pub const FILES_RESERVED: u64 = 256;
+
+/// Labels of deleted sessions that still answer 410 instead of 404.
+pub const TOMBSTONES_MAX: usize = 10_000;
+/// Entries of the change log. A follower that is further behind loads the snapshot: reading that
+/// many changes one by one costs about as much, and at 100 changes a second it is nearly three
+/// minutes away.
+pub const CHANGE_LOG_ENTRIES_MAX: usize = 16_384;
+/// Changes that a follower takes at once, to publish them with one swap of the table.
+pub const CHANGES_PER_READ_MAX: usize = 1_024;
+/// Writes that share one commit of the embedded store (one fsync), and writes that wait for the
+/// next one; beyond it callers wait for a place.
+pub const STORE_BATCH_MAX: usize = 256;
+pub const STORE_QUEUE_MAX: usize = 1_024;
+/// Page cache of the embedded store: 10,000 sessions are about 10 MiB.
+pub const STORE_CACHE_BYTES: usize = 32 * 1024 * 1024;
+/// Pause of a follower after a store that failed, doubled each time up to the second figure.
+pub const FEED_RETRY_MIN: Duration = Duration::from_millis(50);
+pub const FEED_RETRY_MAX: Duration = Duration::from_secs(5);
+/// Bodies of the API, and the time that one may take to arrive.
+pub const API_BODY_BYTES_MAX: usize = 64 * 1024;
+pub const API_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// A bearer token: 16 characters of its alphabet are 96 bits if drawn at random.
+pub const TOKEN_BYTES_MIN: usize = 16;
+pub const TOKEN_BYTES_MAX: usize = 512;
+/// Tries to find a session id that is free (32 random bits: one try but for a giant install), and
+/// to change a session that others change at the same time.
+pub const SESSION_ID_TRIES_MAX: usize = 16;
+pub const CHANGE_TRIES_MAX: usize = 16;
+/// Records looked at for one page of a list, so that a filter that matches nothing stays cheap; the
+/// page is then shorter than asked and has a cursor.
+pub const PAGE_SCAN_MAX: usize = 10_000;
+/// Items on one page of a list.
+pub const PAGE_ITEMS_MAX: usize = 1_000;
+pub const PAGE_ITEMS_DEFAULT: usize = 100;
+/// Access-log lines waiting for the writer; beyond it lines are dropped and counted.
+pub const ACCESS_LOG_QUEUE_MAX: usize = 8_192;
+/// A host, target or user agent in such a line is cut here, which bounds the queue's memory.
+pub const ACCESS_LOG_FIELD_BYTES_MAX: usize = 2 * 1024;
+
+/// Plaintext encrypted at once: four full TLS records, which leave in one send.
+pub const TLS_SEND_BYTES: usize = 4 * 16 * 1024;
+/// TLS 1.2 sessions that are resumed by id, of clients without tickets: old ones, few.
+pub const TLS_SESSIONS_MAX: usize = 1_024;
+
+const _: () = assert!(REQUEST_LINE_BYTES_MAX < HEAD_BYTES_MAX);
+const _: () = assert!(TRAILER_BYTES_MAX <= HEAD_BYTES_MAX);
+const _: () = assert!(RECEIVE_BUFFER_BYTES > 16 * 1024 + 14, "a 16 KiB message with its header");
+const _: () = assert!(RECEIVE_BUFFERS_PER_WORKER.is_power_of_two(), "IORING_REGISTER_PBUF_RING");
+const _: () = assert!(RECEIVE_BUFFERS_PER_WORKER <= 1 << 15, "IORING_REGISTER_PBUF_RING");
+const _: () = assert!(SWEEP_INTERVAL.as_millis() * 4 <= DRAIN_IDLE_GRACE.as_millis());
+const _: () = assert!(UPSTREAM_IDLE_TIMEOUT.as_secs() < KEEP_ALIVE_TIMEOUT.as_secs());
+const _: () = assert!(STORE_BATCH_MAX <= STORE_QUEUE_MAX);
+const _: () = assert!(CHANGES_PER_READ_MAX < CHANGE_LOG_ENTRIES_MAX);
+const _: () = assert!(PAGE_ITEMS_MAX <= PAGE_SCAN_MAX);

@@ -1,0 +1,149 @@
+//! The upstream of a session: where its tool listens, as the platform wrote it. Whether Portico may
+//! connect there is decided in `network`, for every resolved address, each time.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+/// `http://host:port`, parsed: no path, user or query.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Upstream {
+    pub host: Host,
+    pub port: u16,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum Host {
+    Address(IpAddr),
+    /// A DNS name, lower case, resolved when connecting.
+    Name(Box<str>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UpstreamError {
+    #[error("must start with http:// (TLS towards a session is not supported)")]
+    Scheme,
+    #[error("must be http://host:port with nothing behind the port")]
+    Path,
+    #[error("has no valid host")]
+    Host,
+    #[error("has no valid port")]
+    Port,
+}
+
+impl Upstream {
+    /// The address, when no name has to be resolved.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self.host {
+            Host::Address(ip) => Some(SocketAddr::new(ip, self.port)),
+            Host::Name(_) => None,
+        }
+    }
+
+    /// `host:port` as a `Host` header carries it (port 80 is left out, RFC 9110 §4.2.1).
+    pub fn authority(&self) -> String {
+        let host = match &self.host {
+            Host::Address(IpAddr::V6(ip)) => format!("[{ip}]"),
+            Host::Address(IpAddr::V4(ip)) => ip.to_string(),
+            Host::Name(name) => name.to_string(),
+        };
+        if self.port == 80 { host } else { format!("{host}:{}", self.port) }
+    }
+}
+
+impl FromStr for Upstream {
+    type Err = UpstreamError;
+
+    fn from_str(text: &str) -> Result<Self, UpstreamError> {
+        let rest = text.strip_prefix("http://").ok_or(UpstreamError::Scheme)?;
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        if authority.contains(['/', '?', '#', '@']) {
+            return Err(UpstreamError::Path);
+        }
+        if let Ok(address) = authority.parse::<SocketAddr>() {
+            return with_port(Host::Address(address.ip()), address.port());
+        }
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !authority.ends_with(']') => {
+                (host, port.parse().map_err(|_| UpstreamError::Port)?)
+            }
+            _ => (authority, 80),
+        };
+        let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+        if let Ok(ip) = bare.parse() {
+            return with_port(Host::Address(ip), port);
+        }
+        if !is_dns_name(host) {
+            return Err(UpstreamError::Host);
+        }
+        with_port(Host::Name(host.to_ascii_lowercase().into()), port)
+    }
+}
+
+fn with_port(host: Host, port: u16) -> Result<Upstream, UpstreamError> {
+    if port == 0 { Err(UpstreamError::Port) } else { Ok(Upstream { host, port }) }
+}
+
+/// Letters, digits, `-` and `_` in labels of at most 63, 253 in all. A name whose last label is a
+/// number is refused: resolvers read such names as addresses in forms (`0x7f.1`) that hide a target.
+fn is_dns_name(name: &str) -> bool {
+    let label = |l: &str| {
+        (1..=63).contains(&l.len())
+            && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    let last = name.rsplit('.').next().unwrap_or(name);
+    let numeric = last.starts_with("0x") || last.bytes().all(|b| b.is_ascii_digit());
+    name.len() <= 253 && name.split('.').all(label) && !numeric
+}
+
+impl fmt::Display for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            Host::Address(IpAddr::V6(ip)) => write!(f, "http://[{ip}]:{}", self.port),
+            Host::Address(IpAddr::V4(ip)) => write!(f, "http://{ip}:{}", self.port),
+            Host::Name(name) => write!(f, "http://{name}:{}", self.port),
+        }
+    }
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_that_are_upstreams() {
+        for (text, shown) in [
+            ("http://10.0.0.7:8888", "http://10.0.0.7:8888"),
+            ("http://10.0.0.7", "http://10.0.0.7:80"),
+            ("http://[::1]:8888/", "http://[::1]:8888"),
+            ("http://[fd00::1]", "http://[fd00::1]:80"),
+            ("http://Jupyter-0.svc:8888", "http://jupyter-0.svc:8888"),
+        ] {
+            assert_eq!(text.parse::<Upstream>().unwrap().to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn forms_that_are_not() {
+        for (text, why) in [
+            ("https://10.0.0.7", UpstreamError::Scheme),
+            ("10.0.0.7:80", UpstreamError::Scheme),
+            ("http://10.0.0.7/x", UpstreamError::Path),
+            ("http://u@10.0.0.7", UpstreamError::Path),
+            ("http://", UpstreamError::Host),
+            ("http://a b", UpstreamError::Host),
+            ("http://0x7f.1:80", UpstreamError::Host),
+            ("http://2130706433", UpstreamError::Host),
+            ("http://a:0", UpstreamError::Port),
+            ("http://a:99999", UpstreamError::Port),
+        ] {
+            assert_eq!(text.parse::<Upstream>(), Err(why), "{text}");
+        }
+    }
+}
