@@ -1,0 +1,289 @@
+//! Sessions as JSON: what a client sends becomes domain types here, once, and the other way round.
+//! Domain types do not derive `Serialize`; the shapes below are the API's promise.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use portico_core::domain::Domains;
+use portico_core::label::{Label, SessionId};
+use portico_core::limits;
+use portico_core::network::UpstreamNetworks;
+use portico_core::record::Record;
+use portico_core::session::{HostHeader, Name, Prefix, Routing, Session, State, Timestamp};
+use portico_core::upstream::Upstream;
+use serde::Serialize;
+
+use super::ApiSettings;
+use super::fields::{Fields, Null};
+use super::problem::Problem;
+use crate::store::{Page, Query};
+
+/// The body of `POST /v1/sessions`: a session but for its id and label, which may still have to be
+/// drawn.
+pub struct Draft {
+    pub id: Option<SessionId>,
+    pub label: Option<Label>,
+    workspace: Name,
+    owner: Name,
+    tool: Name,
+    upstream: Upstream,
+    state: State,
+    reason: Option<String>,
+    routing: Routing,
+    host_header: HostHeader,
+    prefix: Prefix,
+}
+
+/// The body of `PATCH /v1/sessions/{id}` (RFC 7396, JSON merge patch).
+pub struct Patch {
+    state: Option<State>,
+    /// `Some(None)`: taken away.
+    reason: Option<Option<String>>,
+    upstream: Option<Upstream>,
+    routing: Option<Routing>,
+    host_header: Option<HostHeader>,
+    prefix: Option<Prefix>,
+}
+
+#[derive(Serialize)]
+pub struct SessionJson {
+    id: String,
+    label: String,
+    workspace: String,
+    owner: String,
+    tool: String,
+    upstream: String,
+    state: &'static str,
+    reason: Option<String>,
+    routing: &'static [&'static str],
+    host_header: &'static str,
+    strip_prefix: bool,
+    urls: Urls,
+    created_at: String,
+    changed_at: String,
+}
+
+#[derive(Serialize)]
+struct Urls {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subdomain: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+}
+
+#[derive(Serialize)]
+pub struct PageJson {
+    items: Vec<SessionJson>,
+    next_cursor: Option<String>,
+}
+
+const UNKNOWN_FIELD: &str = "is not a field that this version knows";
+
+impl Draft {
+    pub fn parse(body: &[u8], settings: &ApiSettings) -> Result<Self, Problem> {
+        let mut fields = Fields::from_json(body, Null::Absent)?;
+        for field in ["workspace", "owner", "tool", "upstream"] {
+            fields.require(field);
+        }
+        let id = fields.checked("id", SessionId::parse);
+        let label = fields.checked("label", Label::parse);
+        check_reserved(&mut fields, id.as_ref(), label.as_ref(), &settings.domains);
+        let workspace = fields.parsed("workspace");
+        let owner = fields.parsed("owner");
+        let tool = fields.parsed("tool");
+        let upstream = upstream(&mut fields, &settings.upstream_networks);
+        let state = fields.parsed("state").unwrap_or(State::Running);
+        let reason = fields.checked("reason", reason).flatten();
+        let routing = fields.words("routing", |words| Routing::from_words(words));
+        let routing = routing.unwrap_or(settings.default_routing);
+        let host_header = fields.parsed("host_header").unwrap_or(HostHeader::Preserve);
+        let prefix = fields.boolean("strip_prefix").map_or(Prefix::Keep, prefix);
+        let complete = fields.complete(UNKNOWN_FIELD);
+        let (true, Some(workspace), Some(owner), Some(tool), Some(upstream)) =
+            (complete, workspace, owner, tool, upstream)
+        else {
+            return Err(fields.into_problem());
+        };
+        Ok(Self {
+            id,
+            label,
+            workspace,
+            owner,
+            tool,
+            upstream,
+            state,
+            reason,
+            routing,
+            host_header,
+            prefix,
+        })
+    }
+
+    pub fn session(&self, id: SessionId, label: Label, now: Timestamp) -> Session {
+        Session {
+            id,
+            label,
+            workspace: self.workspace.clone(),
+            owner: self.owner.clone(),
+            tool: self.tool.clone(),
+            upstream: self.upstream.clone(),
+            state: self.state,
+            reason: self.reason.clone(),
+            routing: self.routing,
+            host_header: self.host_header,
+            prefix: self.prefix,
+            created_at: now,
+            changed_at: now,
+        }
+    }
+}
+
+impl Patch {
+    pub fn parse(body: &[u8], settings: &ApiSettings) -> Result<Self, Problem> {
+        let mut fields = Fields::from_json(body, Null::Refused)?;
+        for field in ["id", "label", "workspace", "owner", "tool"] {
+            fields.refuse(field, "is fixed when the session is created");
+        }
+        let reason = match fields.is_null("reason") {
+            true => Some(None),
+            false => fields.checked("reason", reason),
+        };
+        let patch = Self {
+            state: fields.parsed("state"),
+            reason,
+            upstream: upstream(&mut fields, &settings.upstream_networks),
+            routing: fields.words("routing", |words| Routing::from_words(words)),
+            host_header: fields.parsed("host_header"),
+            prefix: fields.boolean("strip_prefix").map(prefix),
+        };
+        if fields.complete(UNKNOWN_FIELD) { Ok(patch) } else { Err(fields.into_problem()) }
+    }
+
+    /// The changed session, or None when it is so already. A reason belongs to its state, so a new
+    /// state without one clears it.
+    pub fn apply(&self, before: &Session, now: Timestamp) -> Option<Session> {
+        let mut after = before.clone();
+        if let Some(state) = self.state.filter(|state| *state != before.state) {
+            after.state = state;
+            after.reason = None;
+        }
+        if let Some(reason) = &self.reason {
+            after.reason = reason.clone();
+        }
+        if let Some(upstream) = &self.upstream {
+            after.upstream = upstream.clone();
+        }
+        after.routing = self.routing.unwrap_or(after.routing);
+        after.host_header = self.host_header.unwrap_or(after.host_header);
+        after.prefix = self.prefix.unwrap_or(after.prefix);
+        if after == *before {
+            return None;
+        }
+        // A clock that was set back does not make a change look older than the one before.
+        after.changed_at = now.max(before.changed_at);
+        Some(after)
+    }
+}
+
+/// The query of `GET /v1/sessions`.
+pub fn query(pairs: Vec<(String, String)>) -> Result<Query, Problem> {
+    let mut fields = Fields::from_query(pairs);
+    let limit = fields.checked("limit", |text| match text.parse() {
+        Ok(limit) if (1..=limits::PAGE_ITEMS_MAX).contains(&limit) => Ok(limit),
+        _ => Err(format!("must be a number from 1 to {}", limits::PAGE_ITEMS_MAX)),
+    });
+    let query = Query {
+        workspace: fields.parsed("workspace"),
+        state: fields.parsed("state"),
+        after: fields.checked("cursor", |text| {
+            SessionId::parse(text).map_err(|_| "is not a next_cursor of a page before")
+        }),
+        items_max: limit.unwrap_or(limits::PAGE_ITEMS_DEFAULT),
+    };
+    if fields.complete("is not a parameter of this list") {
+        Ok(query)
+    } else {
+        Err(fields.into_problem())
+    }
+}
+
+pub fn session(record: &Record, domains: &Domains) -> SessionJson {
+    let session = &record.session;
+    let (subdomain, path) = domains.urls(&session.label, session.routing);
+    SessionJson {
+        id: session.id.to_string(),
+        label: session.label.to_string(),
+        workspace: session.workspace.to_string(),
+        owner: session.owner.to_string(),
+        tool: session.tool.to_string(),
+        upstream: session.upstream.to_string(),
+        state: session.state.as_str(),
+        reason: session.reason.clone(),
+        routing: session.routing.words(),
+        host_header: session.host_header.as_str(),
+        strip_prefix: session.prefix == Prefix::Strip,
+        urls: Urls { subdomain, path },
+        created_at: rfc3339(session.created_at),
+        changed_at: rfc3339(session.changed_at),
+    }
+}
+
+pub fn page(page: &Page, domains: &Domains) -> PageJson {
+    PageJson {
+        items: page.items.iter().map(|record| session(record, domains)).collect(),
+        next_cursor: page.next.as_ref().map(SessionId::to_string),
+    }
+}
+
+pub fn now() -> Timestamp {
+    // Before 1970 only where the clock was never set.
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(since.as_millis() as u64)
+}
+
+fn rfc3339(Timestamp(milliseconds): Timestamp) -> String {
+    /// 9999-12-31T23:59:59.999Z, the last moment that the format can say.
+    const LAST: u64 = 253_402_300_799_999;
+    let time = UNIX_EPOCH + Duration::from_millis(milliseconds.min(LAST));
+    humantime::format_rfc3339_millis(time).to_string()
+}
+
+fn upstream(fields: &mut Fields, networks: &UpstreamNetworks) -> Option<Upstream> {
+    let upstream: Upstream = fields.parsed("upstream")?;
+    // A name is looked up, and its address judged, at each connect.
+    match upstream.address().map(|address| networks.check(address)) {
+        Some(Err(refused)) => fields.invalid("upstream", refused.to_string()),
+        Some(Ok(())) | None => Some(upstream),
+    }
+}
+
+fn check_reserved(
+    fields: &mut Fields,
+    id: Option<&SessionId>,
+    label: Option<&Label>,
+    domains: &Domains,
+) {
+    match (label, id) {
+        (Some(label), _) if domains.is_reserved(label) => {
+            fields.invalid::<()>("label", "is the name of the connect host")
+        }
+        (None, Some(id)) if domains.is_reserved(&Label::of(id)) => {
+            fields.invalid::<()>("id", "makes a label that is the name of the connect host")
+        }
+        _ => None,
+    };
+}
+
+/// An empty reason is none.
+fn reason(text: &str) -> Result<Option<String>, String> {
+    if text.len() > limits::REASON_BYTES_MAX {
+        return Err(format!("is longer than {} bytes", limits::REASON_BYTES_MAX));
+    }
+    if text.chars().any(char::is_control) {
+        return Err("has a control character".to_owned());
+    }
+    Ok(Some(text.to_owned()).filter(|text| !text.is_empty()))
+}
+
+fn prefix(strip: bool) -> Prefix {
+    if strip { Prefix::Strip } else { Prefix::Keep }
+}

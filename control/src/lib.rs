@@ -1,0 +1,22 @@
+//! Portico's control plane: where sessions live (`store`), how the data plane learns of them
+//! (`feed`), and how the platform creates, reads, changes and ends them (`api`, with its bearer
+//! `token`).
+//!
+//! Sessions flow one way: API → store → change log → feed → route table. Nothing here is asked by a
+//! worker, and nothing here knows of sockets, rings or requests of the data plane.
+
+#![forbid(unsafe_code)]
+
+pub mod store;
+
+pub mod feed;
+
+pub mod token;
+
+pub mod api;
+
+/// An error and its causes in one line, for the log.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -1,0 +1,158 @@
+//! The store of a single process: one transactional file (redb) in a directory of its own. Reads
+//! run on tokio's blocking threads against a consistent view; writes go through one thread that
+//! commits them in batches. It must not know what sessions mean beyond their id, label and
+//! workspace.
+
+mod tables;
+mod views;
+mod writer;
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use portico_core::label::SessionId;
+use portico_core::limits;
+use portico_core::record::{Record, Version};
+use portico_core::session::Session;
+use redb::backends::FileBackend;
+use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{
+    Answer, Bounds, Change, Expected, Gap, Page, Position, Query, Snapshot, Store, StoreError,
+    Written,
+};
+use writer::{Job, Write};
+
+const FILE_NAME: &str = "sessions.redb";
+
+pub struct Embedded {
+    database: Arc<Database>,
+    /// Taken when the store is dropped, which ends the writer.
+    queue: Option<mpsc::Sender<Job>>,
+    newest: watch::Receiver<Position>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Embedded {
+    /// The directory is made (0700) when it is not there.
+    pub async fn open(directory: PathBuf, bounds: Bounds) -> Result<Self, StoreError> {
+        blocking(move || Self::open_now(&directory, bounds)).await
+    }
+
+    fn open_now(directory: &Path, bounds: Bounds) -> Result<Self, StoreError> {
+        let database = Arc::new(open_file(directory)?);
+        let position = tables::prepare(&database)?;
+        let (queue, jobs) = mpsc::channel(limits::STORE_QUEUE_MAX);
+        let (announce, newest) = watch::channel(position);
+        let writer = {
+            let database = database.clone();
+            std::thread::Builder::new()
+                .name("store-writer".to_owned())
+                .spawn(move || writer::run(&database, jobs, &announce, bounds))
+                .map_err(|source| StoreError::Directory { directory: directory.into(), source })?
+        };
+        Ok(Self { database, queue: Some(queue), newest, writer: Some(writer) })
+    }
+
+    fn write(&self, write: Write) -> Answer<'_, Written> {
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            let queue = self.queue.as_ref().ok_or(StoreError::Ended)?;
+            queue.send(Job { write, reply }).await.map_err(|_| StoreError::Ended)?;
+            answer.await.map_err(|_| StoreError::Ended)?
+        })
+    }
+
+    fn read<T, F>(&self, look: F) -> Answer<'_, T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&ReadTransaction) -> Result<T, StoreError> + Send + 'static,
+    {
+        let database = self.database.clone();
+        Box::pin(blocking(move || look(&database.begin_read()?)))
+    }
+}
+
+impl Store for Embedded {
+    fn put(&self, session: Session, expected: Expected) -> Answer<'_, Written> {
+        self.write(Write::Put { session, expected })
+    }
+
+    fn delete(&self, id: SessionId, expected: Option<Version>) -> Answer<'_, Written> {
+        self.write(Write::Delete { id, expected })
+    }
+
+    fn fetch(&self, id: SessionId) -> Answer<'_, Option<Record>> {
+        self.read(move |view| views::fetch(view, &id))
+    }
+
+    fn list(&self, query: Query) -> Answer<'_, Page> {
+        self.read(move |view| views::list(view, &query))
+    }
+
+    fn snapshot(&self) -> Answer<'_, Snapshot> {
+        self.read(views::snapshot)
+    }
+
+    fn changes(&self, after: Position) -> Answer<'_, Result<Vec<(Position, Change)>, Gap>> {
+        let mut newest = self.newest.clone();
+        Box::pin(async move {
+            if after > *newest.borrow() {
+                return Ok(Err(Gap));
+            }
+            // Fails only when the writer has ended: no change can come any more.
+            newest.wait_for(|newest| *newest > after).await.map_err(|_| StoreError::Ended)?;
+            self.read(move |view| views::changes(view, after)).await
+        })
+    }
+}
+
+impl Drop for Embedded {
+    /// Waits for the writes under way (one commit), so that the directory is free afterwards.
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(writer) = self.writer.take()
+            && writer.join().is_err()
+        {
+            tracing::error!("the store's writer had panicked");
+        }
+    }
+}
+
+fn open_file(directory: &Path) -> Result<Database, StoreError> {
+    let failed = |source| StoreError::Directory { directory: directory.into(), source };
+    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(directory.join(FILE_NAME))
+        .map_err(failed)?;
+    // The file's name must survive a power cut like its contents do.
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
+    FileBackend::new(file)
+        .and_then(|backend| {
+            Database::builder()
+                .set_cache_size(limits::STORE_CACHE_BYTES)
+                .create_with_backend(backend)
+        })
+        .map_err(|error| match error {
+            DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { directory: directory.into() },
+            source => StoreError::Open { directory: directory.into(), source },
+        })
+}
+
+async fn blocking<T, F>(work: F) -> Result<T, StoreError>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T, StoreError> + Send + 'static,
+{
+    // Fails when the runtime shuts down or the work panicked: either way no answer will come.
+    tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Ended)?
+}

@@ -1,0 +1,116 @@
+//! What can be read from the embedded store's tables. Each function sees one consistent view; none
+//! of them waits or writes.
+
+use std::ops::Bound;
+
+use portico_core::label::{Label, SessionId};
+use portico_core::limits;
+use portico_core::record::Record;
+use redb::{ReadTransaction, ReadableTable};
+
+use super::super::{Change, Gap, Page, Position, Query, Snapshot, StoreError};
+use super::tables::{LOG, NUMBERS, POSITION, SESSIONS, TOMBSTONES, WORKSPACES};
+
+pub fn fetch(view: &ReadTransaction, id: &SessionId) -> Result<Option<Record>, StoreError> {
+    match view.open_table(SESSIONS)?.get(id.as_str())? {
+        Some(bytes) => Ok(Some(Record::decode(bytes.value())?)),
+        None => Ok(None),
+    }
+}
+
+pub fn list(view: &ReadTransaction, query: &Query) -> Result<Page, StoreError> {
+    let sessions = view.open_table(SESSIONS)?;
+    // No id is empty, so "" is before the first.
+    let after = query.after.as_ref().map_or("", SessionId::as_str);
+    let mut gathered = Gathered { query, page: Page::default(), last: None, looked_at: 0 };
+    let Some(workspace) = &query.workspace else {
+        for entry in sessions.range::<&str>((Bound::Excluded(after), Bound::Unbounded))? {
+            if gathered.is_full() {
+                return Ok(gathered.with_more());
+            }
+            gathered.add(entry?.1.value())?;
+        }
+        return Ok(gathered.page);
+    };
+    let workspace = workspace.as_str();
+    let index = view.open_table(WORKSPACES)?;
+    let start = (Bound::Excluded((workspace, after)), Bound::Unbounded);
+    for entry in index.range::<(&str, &str)>(start)? {
+        let (key, _) = entry?;
+        let (of, id) = key.value();
+        if of != workspace {
+            break;
+        }
+        if gathered.is_full() {
+            return Ok(gathered.with_more());
+        }
+        if let Some(bytes) = sessions.get(id)? {
+            gathered.add(bytes.value())?;
+        }
+    }
+    Ok(gathered.page)
+}
+
+pub fn snapshot(view: &ReadTransaction) -> Result<Snapshot, StoreError> {
+    let mut snapshot = Snapshot::default();
+    for entry in view.open_table(SESSIONS)?.iter()? {
+        snapshot.records.push(Record::decode(entry?.1.value())?);
+    }
+    for entry in view.open_table(TOMBSTONES)?.iter()? {
+        // What cannot be a label has no route to shadow.
+        snapshot.tombstones.extend(Label::parse(entry?.1.value()));
+    }
+    let numbers = view.open_table(NUMBERS)?;
+    snapshot.position = Position(numbers.get(POSITION)?.map_or(0, |position| position.value()));
+    Ok(snapshot)
+}
+
+/// The changes behind `after`, which is before the newest.
+pub fn changes(
+    view: &ReadTransaction,
+    after: Position,
+) -> Result<Result<Vec<(Position, Change)>, Gap>, StoreError> {
+    let log = view.open_table(LOG)?;
+    let mut changes = Vec::new();
+    let expected = after.0 + 1..;
+    for (entry, expected) in log.range(expected.clone())?.zip(expected) {
+        let (position, change) = entry?;
+        if position.value() != expected {
+            return Ok(Err(Gap));
+        }
+        let (kind, payload) = change.value();
+        changes.push((Position(expected), Change::read(kind, payload)?));
+        if changes.len() >= limits::CHANGES_PER_READ_MAX {
+            break;
+        }
+    }
+    Ok(if changes.is_empty() { Err(Gap) } else { Ok(changes) })
+}
+
+/// A page that is being put together.
+struct Gathered<'q> {
+    query: &'q Query,
+    page: Page,
+    last: Option<SessionId>,
+    looked_at: usize,
+}
+
+impl Gathered<'_> {
+    fn is_full(&self) -> bool {
+        self.page.items.len() >= self.query.items_max || self.looked_at >= limits::PAGE_SCAN_MAX
+    }
+
+    fn add(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        let record = Record::decode(bytes)?;
+        self.looked_at += 1;
+        self.last = Some(record.session.id.clone());
+        if self.query.state.is_none_or(|state| state == record.session.state) {
+            self.page.items.push(record);
+        }
+        Ok(())
+    }
+
+    fn with_more(self) -> Page {
+        Page { next: self.last, ..self.page }
+    }
+}

@@ -1,0 +1,179 @@
+//! From the API into the table: what is published, how soon, and what happens on a gap.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use portico_control::feed;
+use portico_control::store::embedded::Embedded;
+use portico_control::store::{
+    Answer, Bounds, Change, Expected, Gap, Page, Position, Query, Snapshot, Store, StoreError,
+    Written,
+};
+use portico_core::label::{Label, SessionId};
+use portico_core::record::{Record, Version};
+use portico_core::route::{Entry, RouteTable};
+use portico_core::session::{Session, State};
+use tempfile::TempDir;
+
+use crate::world::World;
+
+#[test]
+fn the_table_follows_the_api() {
+    let world = World::start();
+    let mut client = world.client();
+    client.create(r#""id":"one""#);
+    world.until("aone", in_state(State::Running));
+    client.patch("/v1/sessions/one", r#"{"state":"stopping"}"#);
+    world.until("aone", in_state(State::Stopping));
+    client.delete("/v1/sessions/one");
+    world.until("aone", |entry| entry == Some(&Entry::Gone));
+    client.create(r#""id":"one""#);
+    world.until("aone", in_state(State::Running));
+    assert_eq!(world.table.load().len(), 1);
+    let status = world.feed.status();
+    assert_eq!((status.position.0, status.snapshots, status.failure), (4, 1, None));
+}
+
+fn in_state(state: State) -> impl Fn(Option<&Entry>) -> bool {
+    move |entry| matches!(entry, Some(Entry::Route(route)) if route.state == state)
+}
+
+/// Prints how long creating takes and how soon after the answer the table has it. The limits are
+/// far above what is seen, so that only a lost wake-up fails here.
+#[test]
+fn a_thousand_sessions_are_in_the_table_right_after_their_answers() {
+    let world = World::start();
+    let mut client = world.client();
+    let mut waits = Vec::new();
+    let started = Instant::now();
+    for number in 0..1000 {
+        assert_eq!(client.create(&format!(r#""id":"s{number}""#)).status, 201);
+        let answered = Instant::now();
+        world.until(&format!("as{number}"), |entry| entry.is_some());
+        waits.push(answered.elapsed());
+    }
+    let one_by_one = started.elapsed();
+    waits.sort_unstable();
+    println!(
+        "1,000 sessions one by one in {one_by_one:?}; from the answer to the table: \
+         p50 {:?}, p99 {:?}, most {:?}",
+        waits[500], waits[990], waits[999]
+    );
+    assert!(waits[500] < Duration::from_millis(50));
+
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        for group in 0..16 {
+            let mut client = world.client();
+            scope.spawn(move || {
+                for number in 0..100 {
+                    assert_eq!(client.create(&format!(r#""id":"g{group}-{number}""#)).status, 201);
+                }
+            });
+        }
+    });
+    println!("1,600 sessions over 16 connections in {:?}", started.elapsed());
+    until(|| world.table.load().len() == 2600);
+}
+
+/// One commit that is longer than the log leaves every follower behind a gap.
+#[test]
+fn after_a_gap_the_table_is_right_again() {
+    let world = World::start();
+    world.client().create(r#""id":"one""#);
+    let template = world.block_on(world.store.snapshot()).unwrap().records.remove(0).session;
+    let directory = TempDir::new().unwrap();
+    let bounds = Bounds { log_entries: 3, tombstones: 2 };
+    world.block_on(async {
+        let store: Arc<dyn Store> =
+            Arc::new(Embedded::open(directory.path().into(), bounds).await.unwrap());
+        let table = Arc::new(ArcSwap::from_pointee(RouteTable::default()));
+        let feed = feed::start(store.clone(), table.clone()).await.unwrap();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let mut created = 0;
+        // All in the queue at once, so that the writer takes many into one commit.
+        while feed.status().snapshots == 1 {
+            assert!(Instant::now() < deadline, "no gap after {created} sessions");
+            let puts: Vec<_> = (created..created + 100)
+                .map(|number| {
+                    let session = renamed(&template, &format!("s{number}"));
+                    let store = store.clone();
+                    tokio::spawn(async move { store.put(session, Expected::Absent).await })
+                })
+                .collect();
+            for put in puts {
+                put.await.unwrap().unwrap().unwrap();
+                created += 1;
+            }
+        }
+        let end = store.snapshot().await.unwrap().position;
+        until(|| feed.status().position >= end);
+        assert_eq!((table.load().len(), feed.status().failure), (created, None));
+    });
+}
+
+fn renamed(template: &Session, id: &str) -> Session {
+    let id = SessionId::parse(id).unwrap();
+    Session { label: Label::of(&id), id, ..template.clone() }
+}
+
+/// A store whose log cannot be read while `broken` says so; everything else is the real one.
+struct Faulty {
+    inner: Arc<dyn Store>,
+    broken: AtomicBool,
+}
+
+impl Store for Faulty {
+    fn put(&self, session: Session, expected: Expected) -> Answer<'_, Written> {
+        self.inner.put(session, expected)
+    }
+
+    fn delete(&self, id: SessionId, expected: Option<Version>) -> Answer<'_, Written> {
+        self.inner.delete(id, expected)
+    }
+
+    fn fetch(&self, id: SessionId) -> Answer<'_, Option<Record>> {
+        self.inner.fetch(id)
+    }
+
+    fn list(&self, query: Query) -> Answer<'_, Page> {
+        self.inner.list(query)
+    }
+
+    fn snapshot(&self) -> Answer<'_, Snapshot> {
+        self.inner.snapshot()
+    }
+
+    fn changes(&self, after: Position) -> Answer<'_, Result<Vec<(Position, Change)>, Gap>> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Box::pin(async { Err(StoreError::UnknownChange("later".to_owned())) });
+        }
+        self.inner.changes(after)
+    }
+}
+
+#[test]
+fn while_the_store_fails_the_table_stays_and_then_catches_up() {
+    let world = World::start();
+    let mut client = world.client();
+    client.create(r#""id":"one""#);
+    let store = Arc::new(Faulty { inner: world.store.clone(), broken: AtomicBool::new(true) });
+    let table = Arc::new(ArcSwap::from_pointee(RouteTable::default()));
+    let feed = world.block_on(feed::start(store.clone(), table.clone())).unwrap();
+    client.create(r#""id":"two""#);
+    until(|| feed.status().failure.is_some_and(|failure| failure.contains("later")));
+    assert_eq!((table.load().len(), feed.status().position.0), (1, 1));
+    store.broken.store(false, Ordering::SeqCst);
+    until(|| table.load().len() == 2);
+    until(|| feed.status().failure.is_none());
+}
+
+fn until(is: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !is() {
+        assert!(Instant::now() < deadline);
+        std::thread::yield_now();
+    }
+}
