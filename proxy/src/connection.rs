@@ -1,0 +1,215 @@
+//! One client connection: its handshake, then request after request, each routed on its own. The
+//! decisions are `core`'s; here bytes are moved and both ends are closed in the right order.
+
+mod entrance;
+mod admit;
+mod forward;
+mod download;
+mod upload;
+mod journal;
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use portico_core::http::client::Client;
+use portico_core::http::refusal::Refusal;
+use portico_core::limits;
+
+use crate::io::{Chunk, Socket};
+use crate::metrics::labels::Direction;
+use crate::pages::{Audience, Form, Page};
+use crate::relay::Relay;
+use crate::stream::Stream;
+use crate::watch::{Phase, Watched};
+use crate::worker::{Entrance, Worker};
+use admit::{Admission, Reply};
+use journal::Journal;
+
+/// A client connection between its handshake and its end or its switch to a relay.
+struct Connection {
+    worker: Rc<Worker>,
+    stream: Stream,
+    client: Client,
+    watched: Watched,
+    /// Received and not yet used: the start of the next request, or of the current one's body.
+    inbound: Chunk,
+}
+
+/// What follows a request.
+enum Turn {
+    Next,
+    /// The last answer was given; whatever still arrives is dropped.
+    Linger,
+    /// Nothing more can be said.
+    Close,
+    Relay(Relay, Journal),
+}
+
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    socket: Socket,
+    peer: SocketAddr,
+    entrance: Entrance,
+    watched: Watched,
+) {
+    worker.counters.connections_open.add(1);
+    let ended = Ended(worker.clone());
+    let entered = if entrance.is_plain() {
+        Some(entrance::plain(&worker, socket, peer, entrance))
+    } else {
+        Box::pin(entrance::enter(&worker, socket, peer, entrance, &watched.watch)).await
+    };
+    let Some(entered) = entered else { return };
+    let connection = Connection {
+        worker,
+        stream: entered.stream,
+        client: entered.client,
+        watched,
+        inbound: entered.inbound,
+    };
+    if let Some((relay, journal, watched)) = connection.run().await {
+        // A task of its own: an upgraded connection may be idle for days, and need not keep the
+        // memory of one that serves requests.
+        tokio::task::spawn_local(relay_to_its_end(relay, journal, watched, ended));
+    }
+}
+
+async fn relay_to_its_end(relay: Relay, journal: Journal, watched: Watched, ended: Ended) {
+    let relayed = relay.run(&ended.0, &watched.watch).await;
+    journal.relayed(&ended.0, relayed);
+    // The slot first: who is told of the end counts what is left.
+    drop(watched);
+    drop(ended);
+}
+
+/// Counts a connection down when its task ends, however it does.
+struct Ended(Rc<Worker>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.counters.connections_open.sub(1);
+        self.0.connection_ended();
+    }
+}
+
+impl Connection {
+    async fn run(mut self) -> Option<(Relay, Journal, Watched)> {
+        // Who connects has something to say; only between requests may a client take its time.
+        let mut patience = limits::HEAD_TIMEOUT;
+        loop {
+            let next = self.next_request(patience).await;
+            patience = limits::KEEP_ALIVE_TIMEOUT;
+            let turn = match next {
+                // Most requests have no body; what has one is worth an allocation.
+                Ok(Some(Admission::Forward(forward))) if forward.has_body() => {
+                    Box::pin(self.forward_with_body(forward)).await
+                }
+                Ok(Some(Admission::Forward(forward))) => self.forward(forward).await,
+                Ok(Some(Admission::Reply(reply))) => self.reply(reply).await,
+                Ok(None) => Turn::Close,
+                Err(refusal) => self.refuse(refusal).await,
+            };
+            match turn {
+                Turn::Next => {}
+                Turn::Close => break,
+                Turn::Linger => {
+                    Box::pin(self.linger()).await;
+                    break;
+                }
+                Turn::Relay(relay, journal) => return Some((relay, journal, self.watched)),
+            }
+        }
+        // Nothing is in flight here: the last of the close sequence.
+        self.stream.socket().shutdown(std::net::Shutdown::Write);
+        None
+    }
+
+    /// The next request, or `None` when the client has ended between two.
+    async fn next_request(&mut self, patience: Duration) -> Result<Option<Admission>, Refusal> {
+        self.watched.watch.enter(Phase::Idle, patience);
+        // A head that comes in pieces is gathered here; most come whole.
+        let mut gathered = Vec::new();
+        loop {
+            if !self.inbound.is_empty() {
+                if let Some(admission) = self.admit(&mut gathered)? {
+                    return Ok(Some(admission));
+                }
+                if self.watched.watch.is_in(Phase::Idle) {
+                    self.watched.watch.enter(Phase::Head, limits::HEAD_TIMEOUT);
+                }
+            }
+            match self.stream.recv().await {
+                Ok(chunk) if !chunk.is_empty() => self.received(chunk),
+                Ok(_) | Err(_) if self.watched.watch.expired() && !gathered.is_empty() => {
+                    return Err(Refusal::Timeout);
+                }
+                Ok(_) | Err(_) => return Ok(None),
+            }
+        }
+    }
+
+    fn admit(&mut self, gathered: &mut Vec<u8>) -> Result<Option<Admission>, Refusal> {
+        let scanned = gathered.len();
+        if scanned == 0 {
+            let admitted = admit::admit(&self.worker, &self.client, &self.inbound, 0)?;
+            if let Some((admission, bytes)) = admitted {
+                self.inbound.advance(bytes);
+                return Ok(Some(admission));
+            }
+        }
+        gathered.extend_from_slice(&self.inbound);
+        self.inbound.clear();
+        if scanned > 0 {
+            let admitted = admit::admit(&self.worker, &self.client, gathered, scanned)?;
+            if let Some((admission, bytes)) = admitted {
+                self.inbound = Chunk::from(gathered.split_off(bytes));
+                return Ok(Some(admission));
+            }
+        }
+        Ok(None)
+    }
+
+    fn received(&mut self, chunk: Chunk) {
+        self.worker.counters.bytes.at(Direction::ClientIn).add(chunk.len() as u64);
+        self.inbound = chunk;
+    }
+
+    /// Sends an answer of the edge's own.
+    async fn reply(&mut self, reply: Reply) -> Turn {
+        let Reply { text, status, close, journal } = reply;
+        let bytes = text.len() as u64;
+        let (sent, text) = self.stream.send(text).await;
+        self.worker.return_text(text);
+        self.worker.counters.bytes.at(Direction::ClientOut).add(bytes);
+        journal.answered(&self.worker, status, bytes);
+        match (sent, close) {
+            (Err(_), _) => Turn::Close,
+            (Ok(()), true) => Turn::Linger,
+            (Ok(()), false) => Turn::Next,
+        }
+    }
+
+    /// Answers what could not be read as a request, for the last time on this connection.
+    async fn refuse(&mut self, refusal: Refusal) -> Turn {
+        admit::note_refusal(&self.worker, &self.client, refusal);
+        let form = Form { audience: Audience::Program, head_only: false, close: true };
+        let journal = Journal::unread(&self.worker, &self.client);
+        let page = Page::of_refusal(refusal);
+        let reply = Reply::new(&self.worker, &page, form, journal);
+        self.reply(reply).await
+    }
+
+    /// Ends our direction and drops what still arrives, for a while: closing at once would reset the
+    /// connection and could take the answer with it (RFC 9112 §9.6).
+    async fn linger(&mut self) {
+        self.watched.watch.enter(Phase::Linger, limits::LINGER_TIMEOUT);
+        self.inbound.clear();
+        self.stream.close_write().await;
+        while let Ok(chunk) = self.stream.recv().await {
+            if chunk.is_empty() {
+                break;
+            }
+        }
+    }
+}

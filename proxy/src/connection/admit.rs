@@ -1,0 +1,222 @@
+//! From the bytes of a head to what will be done: forward, with the rewritten head ready to send, or
+//! reply, with the answer ready to send. Nothing here waits, so the received bytes are only borrowed.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use portico_core::domain::Scheme;
+use portico_core::http::client::Client;
+use portico_core::http::decide::{Answer, By, Decision, decide};
+use portico_core::http::exchange::Exchange;
+use portico_core::http::forward::write_request_head;
+use portico_core::http::head::field_space;
+use portico_core::http::refusal::Refusal;
+use portico_core::http::request::{BodyLength, Request};
+use portico_core::http::response::Rules;
+use portico_core::route::Route;
+use portico_core::session::Prefix;
+
+use super::journal::Journal;
+use crate::io::Leading;
+use crate::metrics::labels::Limit;
+use crate::pages::{Audience, Form, Page};
+use crate::pool::Choice;
+use crate::worker::Worker;
+
+pub(super) enum Admission {
+    Forward(Forward),
+    Reply(Reply),
+}
+
+/// A request on its way to a session.
+pub(super) struct Forward {
+    pub(super) route: Arc<Route>,
+    /// Both directions of an upload use it, in turns.
+    pub(super) exchange: RefCell<Exchange>,
+    /// The head for the upstream; behind it, for us: authority and prefix as the client sent them.
+    pub(super) head: Leading,
+    authority_bytes: usize,
+    host_bytes: usize,
+    /// Path routing: the prefix stands last in `head.text`.
+    by_path: bool,
+    /// Of the answers that the edge may have to give instead of the session.
+    pub(super) form: Form,
+    pub(super) choice: Choice,
+    has_body: bool,
+    /// Nothing of the body was dropped on the way.
+    pub(super) delivered: bool,
+    pub(super) journal: Journal,
+}
+
+/// An answer of the edge itself.
+pub(super) struct Reply {
+    pub(super) text: Vec<u8>,
+    pub(super) status: u16,
+    pub(super) close: bool,
+    pub(super) journal: Journal,
+}
+
+/// `None`: the head is not complete. Else what to do, and the length of the head.
+pub(super) fn admit(
+    worker: &Worker,
+    client: &Client,
+    buffer: &[u8],
+    scanned: usize,
+) -> Result<Option<(Admission, usize)>, Refusal> {
+    let mut space = field_space();
+    let Some(request) = Request::parse(buffer, scanned, &mut space)? else {
+        return Ok(None);
+    };
+    let decision = worker.with_table(|table| decide(&request, &worker.shared.domains, table))?;
+    let session = match &decision {
+        Decision::Forward(route, _) => Some(&route.label),
+        Decision::Answer(_) => None,
+    };
+    let journal = Journal::begin(worker, client, &request, session);
+    let admission = match decision {
+        Decision::Forward(route, by) => {
+            Admission::Forward(Forward::new(worker, client, &request, route, by, journal))
+        }
+        Decision::Answer(answer) => {
+            Admission::Reply(reply_to(worker, client, &request, &answer, journal))
+        }
+    };
+    Ok(Some((admission, request.bytes)))
+}
+
+impl Forward {
+    fn new(
+        worker: &Worker,
+        client: &Client,
+        request: &Request<'_, '_>,
+        route: Arc<Route>,
+        by: By,
+        journal: Journal,
+    ) -> Self {
+        let mut text = worker.text();
+        write_request_head(&mut text, request, &route, by, client);
+        let length = text.len();
+        text.extend_from_slice(request.authority.as_bytes());
+        if let By::Path { prefix } = by {
+            text.extend_from_slice(&request.target.as_bytes()[..prefix]);
+        }
+        let has_body = request.body != BodyLength::None;
+        Self {
+            exchange: RefCell::new(Exchange::new(request)),
+            head: Leading { text, length },
+            authority_bytes: request.authority.len(),
+            host_bytes: request.host.len(),
+            by_path: matches!(by, By::Path { .. }),
+            form: form(request),
+            choice: Choice::Idle,
+            has_body,
+            delivered: true,
+            journal,
+            route,
+        }
+    }
+
+    pub(super) fn has_body(&self) -> bool {
+        self.has_body
+    }
+
+    /// For the time of a send, which owns it.
+    pub(super) fn take_head(&mut self) -> Leading {
+        std::mem::replace(&mut self.head, Leading { text: Vec::new(), length: 0 })
+    }
+
+    pub(super) fn rules(&self) -> Rules<'_> {
+        let ours = std::str::from_utf8(&self.head.text[self.head.length..])
+            .expect("authority and target were text when they were copied here");
+        let (authority, prefix) = ours.split_at(self.authority_bytes);
+        Rules {
+            authority,
+            host: &authority[..self.host_bytes],
+            upstream_authority: &self.route.upstream_authority,
+            prefix: self.by_path.then_some(prefix),
+            stripped: self.by_path && self.route.prefix == Prefix::Strip,
+        }
+    }
+
+    /// The answer in place of the session's.
+    pub(super) fn instead(self, worker: &Worker, page: &Page) -> Reply {
+        let form = Form { close: self.form.close || self.has_body, ..self.form };
+        log_upstream_failure(&self.route, page);
+        worker.return_text(self.head.text);
+        Reply::new(worker, page, form, self.journal)
+    }
+}
+
+impl Reply {
+    pub(super) fn new(worker: &Worker, page: &Page, form: Form, journal: Journal) -> Self {
+        let close = form.close || worker.is_draining();
+        let mut text = worker.text();
+        page.write(&mut text, Form { close, ..form });
+        if let Some(reason) = page.reason {
+            worker.counters.requests_refused.at(reason).add(1);
+        }
+        Self { text, status: page.status, close, journal }
+    }
+}
+
+fn reply_to(
+    worker: &Worker,
+    client: &Client,
+    request: &Request<'_, '_>,
+    answer: &Answer,
+    journal: Journal,
+) -> Reply {
+    let page = Page::of_answer(answer, request.target, request.path_bytes);
+    if let Some(reason) = page.reason {
+        tracing::debug!(
+            client = %client.address,
+            host = request.host,
+            reason = crate::metrics::labels::LabelValue::as_str(reason),
+            "answered by the edge"
+        );
+    }
+    Reply::new(worker, &page, form(request), journal)
+}
+
+fn form(request: &Request<'_, '_>) -> Form {
+    Form {
+        audience: Audience::of(request),
+        head_only: request.method == "HEAD",
+        // A body that nobody reads, or bytes of a protocol that was not switched to, may follow.
+        close: !request.persistent || request.body != BodyLength::None || request.upgrade.is_some(),
+    }
+}
+
+pub(super) fn note_refusal(worker: &Worker, client: &Client, refusal: Refusal) {
+    let limit = match refusal {
+        Refusal::LineTooLong => Some(Limit::RequestLine),
+        Refusal::HeadTooLarge => Some(Limit::Head),
+        Refusal::TooManyFields => Some(Limit::HeadFields),
+        _ => None,
+    };
+    if let Some(limit) = limit {
+        worker.counters.limit_reached.at(limit).add(1);
+    }
+    let scheme = match client.scheme {
+        Scheme::Http => "http",
+        Scheme::Https => "https",
+    };
+    tracing::info!(
+        client = %client.address,
+        listener = scheme,
+        reason = refusal.as_str(),
+        status = refusal.status(),
+        "request refused"
+    );
+}
+
+fn log_upstream_failure(route: &Route, page: &Page) {
+    tracing::warn!(
+        session = %route.session,
+        workspace = %route.workspace,
+        upstream = %route.upstream,
+        status = page.status,
+        "{}",
+        page.detail()
+    );
+}

@@ -1,0 +1,214 @@
+//! A request to a session and its answer back: a connection to the upstream, the exchange, and what
+//! becomes of both connections afterwards.
+
+use std::net::Shutdown;
+
+use portico_core::http::refusal::{GatewayFault, Refusal};
+
+use super::admit::Forward;
+use super::download::{Download, End, Tally, note_fault};
+use super::upload::{self, Upload};
+use super::{Connection, Turn};
+use crate::io::Chunk;
+use crate::metrics::labels::Direction;
+use crate::pages::Page;
+use crate::pool::{Choice, Lease};
+use crate::relay::Relay;
+use crate::watch::Phase;
+
+impl Connection {
+    /// A request without a body: send, receive, pass on.
+    pub(super) async fn forward(&mut self, mut forward: Forward) -> Turn {
+        loop {
+            let lease = match self.lease(&forward).await {
+                Ok(lease) => lease,
+                Err(page) => return self.instead(forward, &page).await,
+            };
+            let (end, tally) = match self.send_head(&mut forward, &lease, false).await {
+                true => self.download(&forward, &lease).await,
+                false => (End::Silent, Tally::default()),
+            };
+            let stale = matches!(end, End::Silent) && lease.reused && !self.watched.watch.expired();
+            if stale && forward.exchange.borrow().may_retry() {
+                // The upstream closed it while it was idle: once more, on a new one.
+                self.discard(lease);
+                self.worker.counters.upstream_retries.add(1);
+                forward.choice = Choice::New;
+                continue;
+            }
+            return self.conclude(forward, lease, end, tally).await;
+        }
+    }
+
+    /// A request with a body: both directions at once, because an upstream may answer before it has
+    /// read everything, and a client may wait for `100 Continue`.
+    pub(super) async fn forward_with_body(&mut self, mut forward: Forward) -> Turn {
+        let lease = match self.lease(&forward).await {
+            Ok(lease) => lease,
+            Err(page) => return self.instead(forward, &page).await,
+        };
+        if !self.send_head(&mut forward, &lease, !self.inbound.is_empty()).await {
+            return self.conclude(forward, lease, End::Silent, Tally::default()).await;
+        }
+        let upload = Upload::new(
+            &self.worker,
+            &self.stream,
+            &lease.socket,
+            &forward.exchange,
+            &self.watched.watch,
+            std::mem::replace(&mut self.inbound, Chunk::EMPTY),
+        );
+        let download = async {
+            let (end, tally) = self.download(&forward, &lease).await;
+            upload.answered(&end).await;
+            (end, tally)
+        };
+        let ((end, tally), ()) = tokio::join!(download, upload.run());
+        let upload::Outcome { rest, bytes, refusal, client_gone, delivered } =
+            upload.into_outcome();
+        self.inbound = rest;
+        forward.journal.uploaded(bytes);
+        forward.delivered = delivered;
+        match (end, refusal) {
+            // The body itself was at fault, and nothing was answered yet: that is the answer.
+            (End::Silent | End::Fault(_), Some(refusal)) => {
+                self.discard(lease);
+                self.refuse_body(forward, refusal).await
+            }
+            (End::Silent | End::Fault(_), None) if client_gone => {
+                self.discard(lease);
+                forward.journal.answered(&self.worker, 0, 0);
+                Turn::Close
+            }
+            (end, _) => self.conclude(forward, lease, end, tally).await,
+        }
+    }
+
+    async fn lease(&self, forward: &Forward) -> Result<Lease, Page> {
+        let watch = &self.watched.watch;
+        let worker = &self.worker;
+        let upstream = &forward.route.upstream;
+        let context = worker.pool_context();
+        let lease = worker.pool.lease(upstream, forward.choice, &context, watch).await;
+        let lease = lease.map_err(|e| Page::of_connect_error(e, &forward.route))?;
+        watch.set_upstream(Some(lease.socket.clone()));
+        watch.begin(Phase::Answering);
+        Ok(lease)
+    }
+
+    async fn send_head(&self, forward: &mut Forward, lease: &Lease, more: bool) -> bool {
+        let bytes = forward.head.length as u64;
+        let head = forward.take_head();
+        let (sent, head) = match more {
+            true => lease.socket.send_more(head).await,
+            false => lease.socket.send(head).await,
+        };
+        forward.head = head;
+        if sent.is_ok() {
+            self.worker.counters.bytes.at(Direction::UpstreamOut).add(bytes);
+        }
+        sent.is_ok()
+    }
+
+    async fn download(&self, forward: &Forward, lease: &Lease) -> (End, Tally) {
+        let mut download = Download {
+            worker: &self.worker,
+            client: &self.stream,
+            upstream: &lease.socket,
+            exchange: &forward.exchange,
+            rules: forward.rules(),
+            tally: Tally::default(),
+        };
+        (download.run().await, download.tally)
+    }
+
+    /// After the exchange: each connection is used again, closed, or became one end of a relay.
+    async fn conclude(&mut self, forward: Forward, lease: Lease, end: End, tally: Tally) -> Turn {
+        match end {
+            End::Complete => {
+                let exchange = forward.exchange.borrow();
+                let (client_persists, upstream_persists, uploaded) = (
+                    exchange.client_persistent(),
+                    exchange.upstream_persistent() && forward.delivered,
+                    exchange.upload_done(),
+                );
+                drop(exchange);
+                self.watched.watch.set_upstream(None);
+                if upstream_persists {
+                    let now = self.worker.watches.now();
+                    self.worker.pool.keep(lease, now, &self.worker.counters);
+                } else {
+                    self.discard(lease);
+                }
+                self.worker.return_text(forward.head.text);
+                forward.journal.answered(&self.worker, tally.status, tally.bytes);
+                match (client_persists, uploaded) {
+                    (true, _) => Turn::Next,
+                    // The upload has read the client to its end already.
+                    (false, false) => Turn::Close,
+                    (false, true) => Turn::Linger,
+                }
+            }
+            End::Switched(from_upstream) => {
+                self.worker.counters.upgrades.add(1);
+                self.worker.return_text(forward.head.text);
+                let from_client = std::mem::replace(&mut self.inbound, Chunk::EMPTY);
+                let client = self.stream.clone();
+                let relay = Relay::new(client, lease.socket, from_client, from_upstream);
+                Turn::Relay(relay, forward.journal)
+            }
+            End::Silent if self.watched.watch.expired() => {
+                // The client left while it was waiting.
+                self.discard(lease);
+                forward.journal.answered(&self.worker, 0, 0);
+                Turn::Close
+            }
+            End::Silent => {
+                self.discard(lease);
+                let page = Page::of_gateway_fault(GatewayFault::Truncated, &forward.route);
+                self.instead(forward, &page).await
+            }
+            End::Fault(fault) => {
+                self.discard(lease);
+                note_fault(&self.worker, fault);
+                let page = Page::of_gateway_fault(fault, &forward.route);
+                self.instead(forward, &page).await
+            }
+            End::Cut(fault) => {
+                // What the client has must not look whole to it.
+                self.stream.socket().reset();
+                self.discard(lease);
+                tracing::warn!(
+                    session = %forward.route.session,
+                    upstream = %forward.route.upstream,
+                    "answer cut short: {fault}"
+                );
+                forward.journal.answered(&self.worker, tally.status, tally.bytes);
+                Turn::Close
+            }
+            End::ClientGone => {
+                self.discard(lease);
+                forward.journal.answered(&self.worker, tally.status, tally.bytes);
+                Turn::Close
+            }
+        }
+    }
+
+    async fn instead(&mut self, forward: Forward, page: &Page) -> Turn {
+        let reply = forward.instead(&self.worker, page);
+        self.reply(reply).await
+    }
+
+    async fn refuse_body(&mut self, forward: Forward, refusal: Refusal) -> Turn {
+        super::admit::note_refusal(&self.worker, &self.client, refusal);
+        let reply = forward.instead(&self.worker, &Page::of_body_refusal(refusal));
+        self.reply(reply).await
+    }
+
+    /// Closes a connection to an upstream. Nothing is in flight on it any more.
+    fn discard(&self, lease: Lease) {
+        self.watched.watch.set_upstream(None);
+        lease.socket.shutdown(Shutdown::Both);
+        self.worker.counters.upstream_connections_open.sub(1);
+    }
+}

@@ -1,0 +1,96 @@
+//! What is counted and logged of one request, from its head to its end.
+
+use std::time::{Instant, SystemTime};
+
+use portico_core::http::client::Client;
+use portico_core::http::field::Field;
+use portico_core::http::request::Request;
+use portico_core::label::Label;
+
+use crate::access_log::{self, Entry};
+use crate::metrics::labels::StatusClass;
+use crate::relay::Relayed;
+use crate::worker::Worker;
+
+pub(super) struct Journal {
+    begun: Instant,
+    /// Only while there is an access log: its texts are copies.
+    entry: Option<Box<Entry>>,
+}
+
+impl Journal {
+    pub(super) fn begin(
+        worker: &Worker,
+        client: &Client,
+        request: &Request<'_, '_>,
+        session: Option<&Label>,
+    ) -> Self {
+        let text = |bytes: &[u8]| access_log::Field::new(bytes);
+        let mut journal = Self::unread(worker, client);
+        if let Some(entry) = &mut journal.entry {
+            entry.session = session.cloned();
+            entry.host = text(request.host.as_bytes());
+            entry.method = text(request.method.as_bytes());
+            entry.target = text(request.target.as_bytes());
+            entry.bytes_in = request.bytes as u64;
+            entry.upgrade = request.upgrade.is_some();
+            entry.user_agent = request.value(Field::UserAgent).map(text);
+        }
+        journal
+    }
+
+    /// Of something that could not be read as a request.
+    pub(super) fn unread(worker: &Worker, client: &Client) -> Self {
+        let entry = worker.log.as_ref().map(|_| {
+            Box::new(Entry {
+                time: SystemTime::now(),
+                client: client.address,
+                session: None,
+                host: access_log::Field::default(),
+                method: access_log::Field::default(),
+                target: access_log::Field::default(),
+                status: 0,
+                bytes_in: 0,
+                bytes_out: 0,
+                duration: Default::default(),
+                upgrade: false,
+                user_agent: None,
+            })
+        });
+        Self { begun: Instant::now(), entry }
+    }
+
+    pub(super) fn uploaded(&mut self, bytes: u64) {
+        if let Some(entry) = &mut self.entry {
+            entry.bytes_in += bytes;
+        }
+    }
+
+    /// The answer is complete, or as complete as it will be.
+    pub(super) fn answered(self, worker: &Worker, status: u16, bytes_out: u64) {
+        let duration = self.begun.elapsed();
+        worker.counters.request_duration.observe(duration);
+        if let Some(class) = StatusClass::of(status) {
+            worker.counters.requests.at(class).add(1);
+        }
+        if let (Some(mut entry), Some(log)) = (self.entry, &worker.log) {
+            entry.status = status;
+            entry.bytes_out = bytes_out;
+            entry.duration = duration;
+            entry.upgrade = false;
+            log.log(*entry, &worker.counters);
+        }
+    }
+
+    /// The relay that the request became has ended.
+    pub(super) fn relayed(self, worker: &Worker, relayed: Relayed) {
+        if let (Some(mut entry), Some(log)) = (self.entry, &worker.log) {
+            entry.status = 101;
+            entry.bytes_in += relayed.from_client;
+            entry.bytes_out = relayed.from_upstream;
+            entry.duration = self.begun.elapsed();
+            entry.upgrade = true;
+            log.log(*entry, &worker.counters);
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! A TCP socket on whichever driver this worker runs: the operations that the data plane has.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use portico_core::limits;
+use socket2::{Domain, SockRef, Socket as RawSocket, TcpKeepalive, Type};
+
+use super::chunk::{Chunk, StableBytes};
+use super::driver::{Driver, Kind};
+use super::epoll::EpollSocket;
+use super::uring::{Receiving, Sending, UringSocket};
+
+/// A handle; clones are the same socket. One receive and one send may be in flight at a time.
+#[derive(Clone)]
+pub(crate) struct Socket(Rc<Inner>);
+
+enum Inner {
+    Uring(UringSocket),
+    Epoll(EpollSocket),
+}
+
+/// A receive in flight; to be awaited to its end.
+#[must_use]
+pub(crate) struct Recv<'a> {
+    socket: &'a Inner,
+    state: Receiving,
+}
+
+/// A send in flight; to be awaited to its end.
+#[must_use]
+pub(crate) struct Send<'a, B: StableBytes> {
+    socket: &'a Inner,
+    state: Sending<B>,
+    sent: usize,
+    flags: i32,
+}
+
+impl Future for Recv<'_> {
+    type Output = io::Result<Chunk>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        match this.socket {
+            Inner::Uring(socket) => socket.poll_recv(&mut this.state, context),
+            Inner::Epoll(socket) => socket.poll_recv(context),
+        }
+    }
+}
+
+impl<B: StableBytes> Future for Send<'_, B> {
+    type Output = (io::Result<()>, B);
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let socket = match this.socket {
+            Inner::Uring(socket) => {
+                return socket.poll_send(&mut this.state, &mut this.sent, this.flags, context);
+            }
+            Inner::Epoll(socket) => socket,
+        };
+        let Sending::Begin(bytes) = &this.state else {
+            panic!("a send was polled after it was done");
+        };
+        let result = ready!(socket.poll_send(bytes.bytes(), &mut this.sent, this.flags, context));
+        match std::mem::replace(&mut this.state, Sending::Done) {
+            Sending::Begin(bytes) => Poll::Ready((result, bytes)),
+            Sending::InFlight(_) | Sending::Done => unreachable!("epoll has nothing in flight"),
+        }
+    }
+}
+
+/// What lies in the receive queue of a socket that nobody is reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peek {
+    Nothing,
+    Bytes,
+    /// The other side ended its stream, or the connection failed.
+    End,
+}
+
+impl Socket {
+    pub(super) fn new(driver: &Driver, fd: OwnedFd) -> io::Result<Self> {
+        Ok(Self(Rc::new(match &driver.0 {
+            Kind::Uring(ring) => Inner::Uring(UringSocket::new(ring.clone(), fd)),
+            Kind::Epoll => Inner::Epoll(EpollSocket::new(fd)?),
+        })))
+    }
+
+    /// Starts a connection to `address`; it is there once [`Socket::connected`] says so. The socket is
+    /// given out before that, so that a deadline can shut it down.
+    pub(crate) fn connect(driver: &Driver, address: SocketAddr) -> io::Result<Self> {
+        let raw = RawSocket::new(Domain::for_address(address), Type::STREAM.cloexec(), None)?;
+        raw.set_nonblocking(true)?;
+        match raw.connect(&address.into()) {
+            Ok(()) => {}
+            Err(e) if e.raw_os_error() == Some(libc::EINPROGRESS) => {}
+            Err(e) => return Err(e),
+        }
+        // io_uring waits by itself only on a socket in blocking mode; with the flag set it answers
+        // EAGAIN at once.
+        raw.set_nonblocking(matches!(driver.0, Kind::Epoll))?;
+        let socket = Self::new(driver, raw.into())?;
+        socket.set_options();
+        Ok(socket)
+    }
+
+    /// Waits for the end of the attempt to connect.
+    pub(crate) async fn connected(&self) -> io::Result<()> {
+        match &*self.0 {
+            Inner::Uring(socket) => socket.writable().await?,
+            Inner::Epoll(socket) => socket.writable().await?,
+        }
+        match SockRef::from(&self.fd()).take_error()? {
+            Some(error) => Err(error),
+            // After a shutdown of the attempt there is neither an error nor a peer.
+            None => self.peer().map(|_| ()),
+        }
+    }
+
+    /// Waits for bytes without holding a buffer. An empty chunk is the end of the stream.
+    pub(crate) fn recv(&self) -> Recv<'_> {
+        Recv { socket: &self.0, state: Receiving::default() }
+    }
+
+    /// Sends all of `bytes`, and gives them back.
+    pub(crate) fn send<B: StableBytes>(&self, bytes: B) -> Send<'_, B> {
+        Send { socket: &self.0, state: Sending::Begin(bytes), sent: 0, flags: 0 }
+    }
+
+    /// As `send`, telling the kernel that more follows at once, so that it fills its segments.
+    pub(crate) fn send_more<B: StableBytes>(&self, bytes: B) -> Send<'_, B> {
+        Send { flags: libc::MSG_MORE, ..self.send(bytes) }
+    }
+
+    /// Ends one or both directions. Operations in flight in that direction complete.
+    pub(crate) fn shutdown(&self, how: Shutdown) {
+        // Fails only where there is nothing left to shut down.
+        let _ = SockRef::from(&self.fd()).shutdown(how);
+    }
+
+    /// Ends the connection with a reset: for a body that was cut short, so that the other side cannot
+    /// take what it has for the whole.
+    pub(crate) fn reset(&self) {
+        let _ = SockRef::from(&self.fd()).set_linger(Some(std::time::Duration::ZERO));
+        self.shutdown(Shutdown::Both);
+    }
+
+    /// Looks without taking and without waiting.
+    pub(crate) fn peek(&self) -> Peek {
+        let mut byte = [std::mem::MaybeUninit::uninit()];
+        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+        match SockRef::from(&self.fd()).recv_with_flags(&mut byte, flags) {
+            Ok(0) => Peek::End,
+            Ok(_) => Peek::Bytes,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Peek::Nothing,
+            Err(_) => Peek::End,
+        }
+    }
+
+    pub(crate) fn peer(&self) -> io::Result<SocketAddr> {
+        SockRef::from(&self.fd())
+            .peer_addr()?
+            .as_socket()
+            .ok_or_else(|| io::ErrorKind::Unsupported.into())
+    }
+
+    /// Latency over segment size, and an end for peers that vanished without a FIN.
+    pub(super) fn set_options(&self) {
+        let fd = self.fd();
+        let socket = SockRef::from(&fd);
+        let keepalive = TcpKeepalive::new()
+            .with_time(limits::TCP_KEEPALIVE_IDLE)
+            .with_interval(limits::TCP_KEEPALIVE_INTERVAL);
+        // None of these can stop a connection from working; a closed one fails at its next use.
+        let _ = socket.set_tcp_nodelay(true);
+        let _ = socket.set_tcp_keepalive(&keepalive);
+        let _ = socket.set_tcp_user_timeout(Some(limits::TCP_USER_TIMEOUT));
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        match &*self.0 {
+            Inner::Uring(socket) => socket.as_fd(),
+            Inner::Epoll(socket) => socket.as_fd(),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The provided buffers of a ring (IORING_REGISTER_PBUF_RING, Linux 5.19): one mapping of equal
+//! buffers that the kernel picks from when bytes arrive, so that a connection that waits holds none.
+//!
+//! tokio-uring does not show its ring's descriptor, and registering needs it: the descriptor is found
+//! as the one `[io_uring]` file that appeared while the runtime was made (see `Driver::start`).
+//! Where registering fails (older kernels) receives use a buffer from the heap instead.
+
+use std::cell::Cell;
+use std::io;
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use portico_core::limits::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS_PER_WORKER};
+
+/// The buffer group of every receive.
+pub(super) const GROUP: u16 = 0;
+
+const COUNT: u16 = RECEIVE_BUFFERS_PER_WORKER as u16;
+/// From one buffer to the next. Small messages touch the first lines of each buffer only: a power of
+/// two would put those of all buffers into a few sets of the processor's caches.
+const STRIDE: usize = RECEIVE_BUFFER_BYTES + 2 * 64;
+const IORING_REGISTER_PBUF_RING: libc::c_uint = 22;
+
+/// `struct io_uring_buf` of `include/uapi/linux/io_uring.h`.
+#[repr(C)]
+struct Descriptor {
+    address: u64,
+    length: u32,
+    id: u16,
+    /// In the first descriptor this is the ring's tail.
+    tail: u16,
+}
+
+/// `struct io_uring_buf_reg`.
+#[repr(C)]
+struct Registration {
+    ring_address: u64,
+    ring_entries: u32,
+    group: u16,
+    flags: u16,
+    reserved: [u64; 3],
+}
+
+pub(in crate::io) struct BufferRing {
+    descriptors: Mapping,
+    memory: Mapping,
+    tail: Cell<u16>,
+    registered: bool,
+    exhausted: Cell<u64>,
+}
+
+/// One buffer, handed over by a completion. Goes back to the kernel when dropped.
+pub(in crate::io) struct RingBuffer {
+    ring: Rc<BufferRing>,
+    id: u16,
+}
+
+impl BufferRing {
+    /// Registers the buffers with the ring; on failure the rings works without (`is_registered`).
+    pub(in crate::io) fn new(ring: RawFd) -> io::Result<Rc<Self>> {
+        let descriptors = Mapping::new(usize::from(COUNT) * size_of::<Descriptor>())?;
+        // Untouched pages cost nothing: memory grows with what is used at one time.
+        let memory = Mapping::new(usize::from(COUNT) * STRIDE)?;
+        let registered = register(ring, &descriptors).is_ok();
+        let ring =
+            Self { descriptors, memory, tail: Cell::new(0), registered, exhausted: Cell::new(0) };
+        if registered {
+            (0..COUNT).for_each(|id| ring.give(id));
+        }
+        Ok(Rc::new(ring))
+    }
+
+    pub(super) fn is_registered(&self) -> bool {
+        self.registered
+    }
+
+    /// A receive found no buffer.
+    pub(super) fn note_exhausted(&self) {
+        self.exhausted.set(self.exhausted.get() + 1);
+    }
+
+    /// How many receives found none since this was last asked.
+    pub(in crate::io) fn take_exhausted(&self) -> u64 {
+        self.exhausted.take()
+    }
+
+    /// The buffer that a completion named.
+    pub(super) fn take(self: &Rc<Self>, id: u16) -> RingBuffer {
+        assert!(id < COUNT, "the kernel named a buffer that it was not given");
+        RingBuffer { ring: self.clone(), id }
+    }
+
+    fn give(&self, id: u16) {
+        let tail = self.tail.get();
+        let slot = usize::from(tail % COUNT);
+        let address = self.memory.at(usize::from(id) * STRIDE);
+        let descriptor = self.descriptors.at(slot * size_of::<Descriptor>()).cast::<Descriptor>();
+        // SAFETY: `slot` lies within the mapping, which is aligned to a page. The kernel does not read
+        // a slot before the tail has passed it, and it holds at most COUNT buffers, so the slot is
+        // ours. Field by field, because the first slot's last field is the tail itself.
+        unsafe {
+            (&raw mut (*descriptor).address).write(address as u64);
+            (&raw mut (*descriptor).length).write(RECEIVE_BUFFER_BYTES as u32);
+            (&raw mut (*descriptor).id).write(id);
+        }
+        self.tail.set(tail.wrapping_add(1));
+        let first = self.descriptors.at(0).cast::<Descriptor>();
+        // SAFETY: the tail lies in the first descriptor of the mapping, aligned to two bytes. It is
+        // shared with the kernel, hence atomic: the release orders the slot before it.
+        let shared_tail = unsafe { AtomicU16::from_ptr(&raw mut (*first).tail) };
+        shared_tail.store(self.tail.get(), Ordering::Release);
+    }
+}
+
+impl RingBuffer {
+    pub(in crate::io) fn memory(&self) -> &[u8] {
+        let start = self.ring.memory.at(usize::from(self.id) * STRIDE);
+        // SAFETY: the buffer lies within the mapping, which lives as long as the ring that this holds.
+        // From the completion that named it until `give` in drop the kernel does not write to it.
+        unsafe { std::slice::from_raw_parts(start, RECEIVE_BUFFER_BYTES) }
+    }
+}
+
+impl Drop for RingBuffer {
+    fn drop(&mut self) {
+        self.ring.give(self.id);
+    }
+}
+
+fn register(ring: RawFd, descriptors: &Mapping) -> io::Result<()> {
+    let registration = Registration {
+        ring_address: descriptors.at(0) as u64,
+        ring_entries: u32::from(COUNT),
+        group: GROUP,
+        flags: 0,
+        reserved: [0; 3],
+    };
+    // SAFETY: the registration is valid for the duration of the call; the mapping that it names is
+    // unmapped only after the ring is gone (the driver drops the runtime first).
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_io_uring_register,
+            ring,
+            IORING_REGISTER_PBUF_RING,
+            &raw const registration,
+            1,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Private anonymous memory, aligned to a page, given back when dropped.
+struct Mapping {
+    start: *mut u8,
+    bytes: usize,
+}
+
+impl Mapping {
+    fn new(bytes: usize) -> io::Result<Self> {
+        // SAFETY: a new anonymous mapping at an address of the kernel's choice touches nothing of ours.
+        let start = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                bytes,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self { start: start.cast(), bytes })
+    }
+
+    fn at(&self, offset: usize) -> *mut u8 {
+        assert!(offset < self.bytes, "outside of the mapping");
+        // SAFETY: the offset lies within the mapping, as just checked.
+        unsafe { self.start.add(offset) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: this is the mapping that `new` made, and whoever pointed into it is gone.
+        unsafe { libc::munmap(self.start.cast(), self.bytes) };
+    }
+}

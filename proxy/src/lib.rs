@@ -1,0 +1,27 @@
+//! The data plane: listeners, workers, TLS, connections, the upstream pool, relays and metrics.
+//!
+//! A worker is one pinned thread with its own ring (or epoll), its own listening sockets and its own
+//! pool. It reads routes from an immutable table through one atomic pointer; it never talks to the
+//! store or the API, and does not know that they exist.
+
+mod settings;
+mod listener;
+mod start;
+mod worker;
+mod watch;
+mod connection;
+mod pool;
+mod relay;
+mod stream;
+mod pages;
+pub mod management;
+mod access_log;
+mod metrics;
+mod tls;
+mod io;
+
+pub use access_log::AccessLog;
+pub use listener::Listeners;
+pub use settings::{IoChoice, ListenerSettings, Settings, SharedTable};
+pub use start::{Fault, Proxy, StartError};
+pub use tls::{CertificateFiles, TlsError};

@@ -1,0 +1,98 @@
+//! Makes Prometheus' families out of plain numbers. Only text encoding follows, and that is the
+//! library's.
+
+use prometheus::proto::{
+    Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
+};
+
+use super::Description;
+use super::cell::{DURATION_BUCKETS, bound_seconds};
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    Counter,
+    Gauge,
+}
+
+/// Values with the label values that belong to them, in the order of `description.labels`.
+pub(super) fn family(
+    description: &Description,
+    kind: Kind,
+    values: impl IntoIterator<Item = (Vec<String>, f64)>,
+) -> MetricFamily {
+    let metrics = values
+        .into_iter()
+        .map(|(labels, value)| {
+            let mut metric = Metric::from_label(label_pairs(description, labels));
+            match kind {
+                Kind::Counter => {
+                    let mut counter = Counter::default();
+                    counter.set_value(value);
+                    metric.set_counter(counter);
+                }
+                Kind::Gauge => {
+                    let mut gauge = Gauge::default();
+                    gauge.set_value(value);
+                    metric.set_gauge(gauge);
+                }
+            }
+            metric
+        })
+        .collect();
+    let kind = match kind {
+        Kind::Counter => MetricType::COUNTER,
+        Kind::Gauge => MetricType::GAUGE,
+    };
+    described(description, kind, metrics)
+}
+
+/// A histogram from the count of each bucket, the one without an upper bound last.
+pub(super) fn histogram(
+    description: &Description,
+    counts: [u64; DURATION_BUCKETS + 1],
+    sum_seconds: f64,
+) -> MetricFamily {
+    let mut cumulative = 0;
+    let buckets = counts[..DURATION_BUCKETS]
+        .iter()
+        .enumerate()
+        .map(|(bucket, count)| {
+            cumulative += count;
+            let mut text = Bucket::default();
+            text.set_cumulative_count(cumulative);
+            text.set_upper_bound(bound_seconds(bucket));
+            text
+        })
+        .collect();
+    let mut histogram = Histogram::default();
+    histogram.set_bucket(buckets);
+    histogram.set_sample_count(cumulative + counts[DURATION_BUCKETS]);
+    histogram.set_sample_sum(sum_seconds);
+    let mut metric = Metric::default();
+    metric.set_histogram(histogram);
+    described(description, MetricType::HISTOGRAM, vec![metric])
+}
+
+fn described(description: &Description, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(description.name.to_owned());
+    family.set_help(description.help.to_owned());
+    family.set_field_type(kind);
+    family.set_metric(metrics);
+    family
+}
+
+fn label_pairs(description: &Description, values: Vec<String>) -> Vec<LabelPair> {
+    debug_assert_eq!(description.labels.len(), values.len(), "{description:?}");
+    description
+        .labels
+        .iter()
+        .zip(values)
+        .map(|(name, value)| {
+            let mut pair = LabelPair::default();
+            pair.set_name((*name).to_owned());
+            pair.set_value(value);
+            pair
+        })
+        .collect()
+}

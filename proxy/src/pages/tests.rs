@@ -1,0 +1,65 @@
+//! The forms of an answer.
+
+use portico_core::domain::LabelText;
+use portico_core::http::decide::Answer;
+use portico_core::http::refusal::Refusal;
+
+use super::*;
+
+fn written(page: &Page, audience: Audience) -> String {
+    let mut out = Vec::new();
+    page.write(&mut out, Form { audience, head_only: false, close: false });
+    String::from_utf8(out).unwrap()
+}
+
+fn unknown() -> Page {
+    let label = LabelText::new(b"a1").unwrap();
+    Page::of_answer(&Answer::UnknownSession(label), "/", 1)
+}
+
+#[test]
+fn the_form_follows_the_reader() {
+    let html = written(&unknown(), Audience::Browser);
+    assert!(html.starts_with("HTTP/1.1 404 Not Found\r\nContent-Type: text/html"), "{html}");
+    assert!(html.contains("<code>a1</code>") && !html.contains("<script"), "{html}");
+
+    let problem = written(&unknown(), Audience::Program);
+    let body = problem.split("\r\n\r\n").nth(1).unwrap();
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(body["type"], "/problems/unknown-session");
+    assert_eq!((body["status"].as_u64(), body["session"].as_str()), (Some(404), Some("a1")));
+
+    let bare = written(&unknown(), Audience::WebSocket);
+    assert!(bare.contains("Content-Length: 0\r\n") && bare.ends_with("\r\n\r\n"), "{bare}");
+}
+
+#[test]
+fn a_head_tells_the_length_and_leaves_the_body_out() {
+    let mut out = Vec::new();
+    let form = Form { audience: Audience::Program, head_only: true, close: true };
+    unknown().write(&mut out, form);
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.ends_with("\r\n\r\n") && text.contains("Connection: close\r\n"), "{text}");
+    assert!(!text.contains("Content-Length: 0"), "{text}");
+}
+
+#[test]
+fn a_redirect_keeps_the_query() {
+    let page = Page::of_answer(&Answer::AddSlash, "/_studio/a1?x=1", 11);
+    let text = written(&page, Audience::Browser);
+    assert!(text.contains("Location: /_studio/a1/?x=1\r\n"), "{text}");
+}
+
+#[test]
+fn every_refusal_has_a_phrase_and_words() {
+    for refusal in Refusal::ALL {
+        let text = written(&Page::of_refusal(refusal), Audience::Program);
+        let line = text.lines().next().unwrap();
+        assert!(line.split(' ').nth(2).is_some_and(|word| !word.is_empty()), "{line}");
+    }
+}
+
+#[test]
+fn what_a_user_wrote_is_escaped() {
+    assert_eq!(escaped("<a href='x'>&\""), "&lt;a href=&#39;x&#39;&gt;&amp;&quot;");
+}

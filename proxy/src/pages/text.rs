@@ -1,0 +1,234 @@
+//! What each answer says, and what it counts as.
+
+use std::borrow::Cow;
+
+use portico_core::http::decide::Answer;
+use portico_core::http::refusal::{GatewayFault, Refusal};
+use portico_core::route::Route;
+use portico_core::session::State;
+
+use crate::metrics::labels::{ConnectError, Reason};
+
+/// One answer of the edge, not yet in a form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Page {
+    pub(crate) status: u16,
+    /// Last part of the problem's `type`.
+    pub(super) slug: &'static str,
+    pub(super) title: &'static str,
+    pub(super) detail: Cow<'static, str>,
+    pub(super) session: Option<String>,
+    pub(super) retry_after: Option<u32>,
+    pub(super) extra: Option<(&'static str, String)>,
+    /// What it counts as in `portico_requests_refused_total`; none for what is no refusal.
+    pub(crate) reason: Option<Reason>,
+}
+
+/// A session that starts is looked for again after so many seconds.
+const STARTING_SECONDS: u32 = 3;
+
+impl Page {
+    fn new(
+        status: u16,
+        slug: &'static str,
+        title: &'static str,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            status,
+            slug,
+            title,
+            detail: detail.into(),
+            session: None,
+            retry_after: None,
+            extra: None,
+            reason: None,
+        }
+    }
+
+    fn counted(mut self, reason: Reason) -> Self {
+        self.reason = Some(reason);
+        self
+    }
+
+    fn about(mut self, session: impl ToString) -> Self {
+        self.session = Some(session.to_string());
+        self
+    }
+
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// `target` and `path_bytes` are the request's, for the redirect.
+    pub(crate) fn of_answer(answer: &Answer, target: &str, path_bytes: usize) -> Self {
+        match answer {
+            Answer::Healthy => Page::new(200, "", "", "ok\n"),
+            Answer::Options => Page::new(204, "", "", ""),
+            Answer::AddSlash => {
+                let (path, query) = target.split_at(path_bytes);
+                let mut page = Page::new(308, "", "", "");
+                page.extra = Some(("Location", format!("{path}/{query}")));
+                page
+            }
+            Answer::UnknownHost => Page::new(
+                404,
+                "unknown-host",
+                "Nothing is served under this name",
+                "The host name is neither the connect host nor below the session domain.",
+            )
+            .counted(Reason::ForeignHost),
+            Answer::NothingHere => Page::new(
+                404,
+                "not-found",
+                "Nothing here",
+                "Sessions are opened by the links that the platform shows.",
+            )
+            .counted(Reason::UnknownSession),
+            Answer::UnknownSession(label) => Page::new(
+                404,
+                "unknown-session",
+                "No such session",
+                "There is no session with this name. Check the link, or open it from the platform.",
+            )
+            .about(label.as_str())
+            .counted(Reason::UnknownSession),
+            Answer::Gone(label) => Page::new(
+                410,
+                "session-deleted",
+                "This session was deleted",
+                "It will not come back. Start a new one from the platform.",
+            )
+            .about(label.as_str())
+            .counted(Reason::Gone),
+            Answer::OtherRouting(route) => Page::new(
+                404,
+                "routing-not-offered",
+                "This session has another address",
+                "It is not served on this kind of link. Open it from the platform.",
+            )
+            .about(&route.label)
+            .counted(Reason::RoutingNotOffered),
+            Answer::NotRunning(route) => Page::of_state(route),
+        }
+    }
+
+    fn of_state(route: &Route) -> Self {
+        let because = |text: &'static str| -> Cow<'static, str> {
+            match &route.reason {
+                Some(reason) => format!("{text} Reason: {reason}").into(),
+                None => text.into(),
+            }
+        };
+        let page = |slug, title, detail, reason| {
+            Page::new(503, slug, title, detail).about(&route.label).counted(reason)
+        };
+        let restart = "Start it again from the platform.";
+        let mut page = match route.state {
+            State::Building => page(
+                "session-building",
+                "The session is being built",
+                because("Its environment is being prepared."),
+                Reason::Building,
+            ),
+            State::Starting | State::Running => page(
+                "session-starting",
+                "The session is starting",
+                because("It will be here in a moment."),
+                Reason::Starting,
+            ),
+            State::Stopping => page(
+                "session-stopping",
+                "The session is stopping",
+                because(restart),
+                Reason::Stopped,
+            ),
+            State::Stopped => {
+                page("session-stopped", "The session is stopped", because(restart), Reason::Stopped)
+            }
+            State::BuildFailed => page(
+                "session-build-failed",
+                "The session could not be built",
+                because("See its build log on the platform."),
+                Reason::Errored,
+            ),
+            State::Errored => page(
+                "session-errored",
+                "The session has failed",
+                because("See its log on the platform."),
+                Reason::Errored,
+            ),
+        };
+        let waits = matches!(route.state, State::Building | State::Starting | State::Running);
+        page.retry_after = waits.then_some(STARTING_SECONDS);
+        page
+    }
+
+    pub(crate) fn of_refusal(refusal: Refusal) -> Self {
+        let (slug, title) = match refusal.status() {
+            405 => ("method-not-allowed", "Method not allowed"),
+            408 => ("request-timeout", "The request took too long"),
+            414 => ("target-too-long", "The address is too long"),
+            417 => ("expectation-failed", "Expectation not supported"),
+            431 => ("head-too-large", "The request's header fields are too large"),
+            505 => ("version-not-supported", "HTTP version not supported"),
+            _ => ("bad-request", "Bad request"),
+        };
+        let mut detail = refusal.to_string();
+        if let Some(first) = detail.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        if refusal.status() == 431 {
+            detail.push_str(". Too many cookies are the usual cause: delete this site's cookies");
+        }
+        detail.push('.');
+        let mut page = Page::new(refusal.status(), slug, title, detail).counted(match refusal {
+            Refusal::LineTooLong => Reason::TargetTooLong,
+            Refusal::HeadTooLarge | Refusal::TooManyFields => Reason::HeadTooLarge,
+            Refusal::Timeout => Reason::HeadTimeout,
+            Refusal::Version => Reason::UnsupportedVersion,
+            Refusal::Expectation => Reason::UnsupportedExpectation,
+            _ => Reason::BadRequest,
+        });
+        if refusal == Refusal::Method {
+            page.extra = Some(("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".into()));
+        }
+        page
+    }
+
+    /// Of a body, behind a head that was in order.
+    pub(crate) fn of_body_refusal(refusal: Refusal) -> Self {
+        let page = Page::of_refusal(refusal);
+        match refusal {
+            Refusal::Timeout => page.counted(Reason::BodyTooSlow),
+            _ => page,
+        }
+    }
+
+    pub(crate) fn of_connect_error(error: ConnectError, route: &Route) -> Self {
+        let (detail, reason) = match error {
+            ConnectError::Forbidden => (
+                "Its address is not in the networks that Portico may connect to.",
+                Reason::UpstreamForbidden,
+            ),
+            ConnectError::Timeout => {
+                ("It did not answer in time. Try again in a moment.", Reason::UpstreamTimeout)
+            }
+            _ => ("It is not reachable. Try again in a moment.", Reason::UpstreamUnreachable),
+        };
+        Page::new(502, "session-unreachable", "The session does not answer", detail)
+            .about(&route.label)
+            .counted(reason)
+    }
+
+    pub(crate) fn of_gateway_fault(fault: GatewayFault, route: &Route) -> Self {
+        let reason = match fault {
+            GatewayFault::Truncated => Reason::UpstreamClosed,
+            _ => Reason::UpstreamMalformed,
+        };
+        let detail = format!("Its tool gave no valid answer: {fault}.");
+        Page::new(502, "session-answer-invalid", "The session gave no valid answer", detail)
+            .about(&route.label)
+            .counted(reason)
+    }
+}

@@ -1,0 +1,133 @@
+//! After a 101: opaque bytes both ways, until both sides have ended. What one side ends is ended
+//! towards the other; each direction holds at most the one piece that it is sending.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::net::Shutdown;
+use std::pin::pin;
+use std::task::Poll;
+
+use portico_core::limits;
+
+use crate::io::{Chunk, Socket};
+use crate::metrics::WorkerCounters;
+use crate::metrics::labels::Direction;
+use crate::stream::Stream;
+use crate::watch::{Phase, Watch};
+use crate::worker::Worker;
+
+/// Both ends of a switched connection, and what has already come from each.
+pub(crate) struct Relay {
+    client: Stream,
+    upstream: Stream,
+    from_client: Cell<Chunk>,
+    from_upstream: Cell<Chunk>,
+}
+
+/// Bytes that went each way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Relayed {
+    pub(crate) from_client: u64,
+    pub(crate) from_upstream: u64,
+}
+
+impl Relay {
+    pub(crate) fn new(
+        client: Stream,
+        upstream: Socket,
+        from_client: Chunk,
+        from_upstream: Chunk,
+    ) -> Self {
+        Self {
+            client,
+            upstream: Stream::Plain(upstream),
+            from_client: Cell::new(from_client),
+            from_upstream: Cell::new(from_upstream),
+        }
+    }
+
+    /// Runs to the end of both directions.
+    pub(crate) async fn run(&self, worker: &Worker, watch: &Watch) -> Relayed {
+        let counters = &*worker.counters;
+        counters.relays_open.add(1);
+        watch.set_upstream(Some(self.upstream.socket().clone()));
+        watch.begin(Phase::Relay);
+        let (from_client, from_upstream) = both(
+            copy(&self.client, &self.upstream, &self.from_client, watch, counters, UP),
+            copy(&self.upstream, &self.client, &self.from_upstream, watch, counters, DOWN),
+        )
+        .await;
+        // Both directions have ended, so nothing is in flight: the last of the close sequence.
+        self.client.socket().shutdown(Shutdown::Both);
+        self.upstream.socket().shutdown(Shutdown::Both);
+        counters.relays_open.sub(1);
+        counters.upstream_connections_open.sub(1);
+        Relayed { from_client, from_upstream }
+    }
+}
+
+const UP: (Direction, Direction) = (Direction::ClientIn, Direction::UpstreamOut);
+const DOWN: (Direction, Direction) = (Direction::UpstreamIn, Direction::ClientOut);
+
+/// Awaits both. `tokio::join!` does the same with bookkeeping for any number, at every message.
+async fn both<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (A, B) {
+    let (mut a, mut b) = (pin!(a), pin!(b));
+    let (mut from_a, mut from_b) = (None, None);
+    poll_fn(|context| {
+        if from_a.is_none()
+            && let Poll::Ready(output) = a.as_mut().poll(context)
+        {
+            from_a = Some(output);
+        }
+        if from_b.is_none()
+            && let Poll::Ready(output) = b.as_mut().poll(context)
+        {
+            from_b = Some(output);
+        }
+        match (from_a.take(), from_b.take()) {
+            (Some(a), Some(b)) => Poll::Ready((a, b)),
+            (a, b) => {
+                (from_a, from_b) = (a, b);
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}
+
+async fn copy(
+    from: &Stream,
+    to: &Stream,
+    early: &Cell<Chunk>,
+    watch: &Watch,
+    counters: &WorkerCounters,
+    directions: (Direction, Direction),
+) -> u64 {
+    let mut total = 0;
+    loop {
+        let mut chunk = early.replace(Chunk::EMPTY);
+        if chunk.is_empty() {
+            match from.recv().await {
+                Ok(received) if !received.is_empty() => chunk = received,
+                Ok(_) => {
+                    to.close_write().await;
+                    watch.half_closed(limits::HALF_CLOSED_TIMEOUT);
+                    return total;
+                }
+                Err(_) => break,
+            }
+            counters.bytes.at(directions.0).add(chunk.len() as u64);
+        }
+        let bytes = chunk.len() as u64;
+        if to.send(chunk).await.0.is_err() {
+            break;
+        }
+        counters.bytes.at(directions.1).add(bytes);
+        total += bytes;
+        watch.moved(limits::HALF_CLOSED_TIMEOUT);
+    }
+    // One direction failed: the other one must not wait for a peer that is gone.
+    from.socket().shutdown(Shutdown::Both);
+    to.socket().shutdown(Shutdown::Both);
+    total
+}

@@ -1,0 +1,273 @@
+//! Start and end of the data plane: threads, the choice of the io back end, and the signals that the
+//! process passes on.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::access_log::{self, AccessLogSender, AccessLogWriter};
+use crate::io::{Driver, open_files_max, pin_to_core, probe_uring};
+use crate::listener::Listeners;
+use crate::metrics::{self, ProcessSources, WorkerCounters};
+use crate::settings::{IoChoice, ListenerSettings, Settings, SharedTable};
+use crate::tls::{self, Certificates, TlsError};
+use crate::worker::{self, Life, Shared};
+use portico_core::limits;
+
+/// The running data plane.
+pub struct Proxy {
+    life: watch::Sender<Life>,
+    alive: watch::Receiver<usize>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    registry: prometheus::Registry,
+    certificates: Option<Arc<Certificates>>,
+    access_log: Mutex<Option<AccessLogWriter>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot listen on {address}: choose another address, or stop what uses it")]
+    Bind { address: SocketAddr, source: std::io::Error },
+    #[error("io_uring was asked for but cannot be used: {0}. Use `--io auto` or `--io epoll`")]
+    Uring(&'static str),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("the limit of open files ({0}) leaves no room for connections: raise `ulimit -n`")]
+    OpenFiles(u64),
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Who has to act on a failed start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    Settings,
+    Machine,
+    Us,
+}
+
+impl StartError {
+    pub fn fault(&self) -> Fault {
+        match self {
+            StartError::Bind { .. } => Fault::Settings,
+            StartError::Uring(_) | StartError::OpenFiles(_) => Fault::Machine,
+            StartError::Tls(TlsError::Library(_)) | StartError::Thread(_) => Fault::Us,
+            StartError::Tls(_) => Fault::Settings,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Backend {
+    Uring,
+    Epoll,
+}
+
+impl Proxy {
+    pub fn start(
+        settings: Settings,
+        listeners: Listeners,
+        table: SharedTable,
+    ) -> Result<Self, StartError> {
+        let (backend, reason) = choose(settings.io)?;
+        tracing::info!(io = backend.as_str(), reason, workers = settings.workers, "data plane");
+        let certificates = match settings.listeners.iter().any(|listener| listener.tls) {
+            true => Some(Arc::new(Certificates::load(settings.certificates.clone())?)),
+            false => None,
+        };
+        let tls = certificates.clone().map(tls::server_config).transpose()?;
+        let connections_max = connections_per_worker(settings.workers)?;
+        let (log, writer) =
+            access_log::start(settings.access_log).map_err(StartError::Thread)?.unzip();
+
+        let workers = settings.workers;
+        let counters: Vec<Arc<WorkerCounters>> = (0..workers).map(|_| Arc::default()).collect();
+        let registry = metrics::registry(
+            counters.clone(),
+            ProcessSources {
+                workers,
+                io_backend: backend.as_str(),
+                io_reason: reason.to_owned(),
+                table: table.clone(),
+                certificates: certificates.clone(),
+            },
+        );
+        let shared = Arc::new(Shared {
+            domains: settings.domains,
+            trusted_networks: settings.trusted_networks,
+            networks: settings.upstream_networks,
+            drain_timeout: settings.drain_timeout,
+            connections_max,
+            tls,
+            table,
+        });
+        let (life, _) = watch::channel(Life::Running);
+        let (alive_sender, alive) = watch::channel(workers);
+        let alive_sender = Arc::new(alive_sender);
+        let mut threads = Vec::new();
+        for (index, (listeners, counters)) in
+            listeners.per_worker(workers).into_iter().zip(counters).enumerate()
+        {
+            let seed = Seed {
+                index,
+                backend,
+                listeners,
+                counters,
+                shared: shared.clone(),
+                life: life.subscribe(),
+                log: log.clone(),
+            };
+            let alive = AliveGuard(alive_sender.clone());
+            let thread = std::thread::Builder::new()
+                .name(format!("worker-{index}"))
+                .spawn(move || seed.run(alive))
+                .map_err(StartError::Thread)?;
+            threads.push(thread);
+        }
+        Ok(Self {
+            life,
+            alive,
+            threads: Mutex::new(threads),
+            registry,
+            certificates,
+            access_log: Mutex::new(writer),
+        })
+    }
+
+    pub fn registry(&self) -> prometheus::Registry {
+        self.registry.clone()
+    }
+
+    /// Stops accepting, lets requests finish, and relays until the drain timeout.
+    pub fn drain(&self) {
+        self.life.send_if_modified(|life| {
+            let begins = *life == Life::Running;
+            if begins {
+                *life = Life::Draining;
+            }
+            begins
+        });
+    }
+
+    /// Ends every connection now.
+    pub fn close_now(&self) {
+        self.life.send_replace(Life::Closing);
+    }
+
+    /// Waits until all workers have ended.
+    pub async fn finished(&self) {
+        let mut alive = self.alive.clone();
+        // An error means that every worker is gone, too.
+        let _ = alive.wait_for(|alive| *alive == 0).await;
+    }
+
+    pub fn reload_certificates(&self) -> Result<(), TlsError> {
+        self.certificates.as_ref().map_or(Ok(()), |certificates| certificates.reload())
+    }
+
+    /// Reloads where a certificate's file has changed; for the caller's clock.
+    pub fn reload_changed_certificates(&self) -> Result<bool, TlsError> {
+        self.certificates
+            .as_ref()
+            .map_or(Ok(false), |certificates| certificates.reload_if_changed())
+    }
+
+    pub fn join(self) {
+        let threads = self.threads.into_inner().unwrap_or_else(PoisonError::into_inner);
+        for thread in threads {
+            // A panic was reported on its own thread.
+            let _ = thread.join();
+        }
+        let writer = self.access_log.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(writer) = writer {
+            writer.finish(Duration::from_secs(1));
+        }
+    }
+}
+
+impl Backend {
+    fn as_str(self) -> &'static str {
+        match self {
+            Backend::Uring => "uring",
+            Backend::Epoll => "epoll",
+        }
+    }
+}
+
+/// The back end, and why in one word for the metric.
+fn choose(choice: IoChoice) -> Result<(Backend, &'static str), StartError> {
+    match choice {
+        IoChoice::Epoll => Ok((Backend::Epoll, "requested")),
+        IoChoice::Uring => match probe_uring() {
+            Ok(()) => Ok((Backend::Uring, "requested")),
+            Err(refused) => Err(StartError::Uring(refused.advice)),
+        },
+        IoChoice::Auto => match probe_uring() {
+            Ok(()) => Ok((Backend::Uring, "available")),
+            Err(refused) => {
+                tracing::warn!(
+                    reason = refused.reason,
+                    "falling back to epoll: {}. See deploy/README.md",
+                    refused.advice
+                );
+                Ok((Backend::Epoll, refused.reason))
+            }
+        },
+    }
+}
+
+/// A client's connection may need one to an upstream, so two files each.
+fn connections_per_worker(workers: usize) -> Result<usize, StartError> {
+    let files = open_files_max().unwrap_or(1024);
+    let connections = files.saturating_sub(limits::FILES_RESERVED) / 2 / workers as u64;
+    match usize::try_from(connections) {
+        Ok(0) => Err(StartError::OpenFiles(files)),
+        Ok(connections) => Ok(connections),
+        Err(_) => Ok(usize::MAX),
+    }
+}
+
+/// What a worker's thread is started with.
+struct Seed {
+    index: usize,
+    backend: Backend,
+    listeners: Vec<(ListenerSettings, std::net::TcpListener)>,
+    counters: Arc<WorkerCounters>,
+    shared: Arc<Shared>,
+    life: watch::Receiver<Life>,
+    log: Option<AccessLogSender>,
+}
+
+/// Says that a worker ended, also when it panicked.
+struct AliveGuard(Arc<watch::Sender<usize>>);
+
+impl Drop for AliveGuard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("a worker panicked: its connections are lost, the other workers go on");
+        }
+        self.0.send_modify(|alive| *alive -= 1);
+    }
+}
+
+impl Seed {
+    fn run(self, _alive: AliveGuard) {
+        if let Err(error) = pin_to_core(self.index) {
+            tracing::debug!(worker = self.index, %error, "the worker is not pinned to a core");
+        }
+        let (backend, worker) = (self.backend, self.index);
+        let main = |driver: Driver| {
+            worker::run(driver, self.shared, self.counters, self.log, self.listeners, self.life)
+        };
+        let result = match backend {
+            Backend::Uring => Driver::run_uring(main),
+            Backend::Epoll => Driver::run_epoll(main),
+        };
+        if let Err(error) = result {
+            tracing::error!(worker, %error, "the worker could not start");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The handshake of a stream, and the ways in which it fails. Most failures are the internet's
+//! weather (scanners, health checks, plain HTTP on the wrong port), so each has its own kind.
+
+use std::io;
+use std::sync::Arc;
+
+use rustls::{ServerConfig, ServerConnection};
+
+use super::{feed, take_records};
+use crate::io::{Chunk, Socket};
+use crate::metrics::labels::HandshakeResult;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HandshakeError {
+    #[error("the client closed the connection during the handshake")]
+    Closed,
+    /// Nothing was sent yet: the caller may answer in plain HTTP.
+    #[error("the client speaks plain HTTP on a port with TLS")]
+    PlainHttp,
+    #[error("the TLS handshake failed")]
+    Tls(#[source] rustls::Error),
+    #[error("the connection failed during the handshake")]
+    Io(#[source] io::Error),
+}
+
+impl HandshakeError {
+    /// As it is counted. A deadline is the caller's, who then counts a timeout in place of
+    /// `closed`.
+    pub fn result(&self) -> HandshakeResult {
+        match self {
+            Self::Closed => HandshakeResult::Closed,
+            Self::PlainHttp => HandshakeResult::PlainHttp,
+            Self::Tls(rustls::Error::AlertReceived(_)) => HandshakeResult::Alert,
+            Self::Tls(
+                rustls::Error::PeerIncompatible(_) | rustls::Error::NoApplicationProtocol,
+            ) => HandshakeResult::NothingShared,
+            Self::Tls(_) => HandshakeResult::Malformed,
+            Self::Io(_) => HandshakeResult::Io,
+        }
+    }
+}
+
+/// Until both sides are done and the session ticket is sent. Also gives back the ciphertext that
+/// the client sent right behind its last message.
+pub(super) async fn run(
+    socket: &Socket,
+    config: Arc<ServerConfig>,
+    first: Chunk,
+) -> Result<(ServerConnection, Chunk), HandshakeError> {
+    let mut connection = ServerConnection::new(config).map_err(HandshakeError::Tls)?;
+    let mut records = first;
+    let mut begun = false;
+    loop {
+        if records.is_empty() {
+            records = socket.recv().await.map_err(io_error)?;
+            if records.is_empty() {
+                return Err(HandshakeError::Closed);
+            }
+        }
+        if !begun && is_plain_http(&records) {
+            return Err(HandshakeError::PlainHttp);
+        }
+        begun = true;
+        let done = advance(&mut connection, &mut records);
+        let answer = take_records(&mut connection);
+        if !answer.is_empty() {
+            let sent = socket.send(answer).await.0;
+            // What the client did wrong explains more than that it did not wait for the alert.
+            if done.is_ok() {
+                sent.map_err(io_error)?;
+            }
+        }
+        if done.map_err(HandshakeError::Tls)? {
+            return Ok((connection, records));
+        }
+    }
+}
+
+/// Uses up `records`, but no further than the end of the handshake: what follows is data, and the
+/// library's buffer for it is small. True when the handshake is done.
+fn advance(connection: &mut ServerConnection, records: &mut Chunk) -> Result<bool, rustls::Error> {
+    while !records.is_empty() && connection.is_handshaking() {
+        if feed(connection, records)? {
+            return Err(rustls::Error::AlertReceived(rustls::AlertDescription::CloseNotify));
+        }
+    }
+    Ok(!connection.is_handshaking())
+}
+
+/// A TLS record begins with its type, 20 to 23; a request with its method.
+fn is_plain_http(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(u8::is_ascii_uppercase)
+}
+
+fn io_error(error: io::Error) -> HandshakeError {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => HandshakeError::Closed,
+        _ => HandshakeError::Io(error),
+    }
+}

@@ -1,0 +1,230 @@
+//! Deadlines. Each connection says in a cell what it is waiting for and until when; once a tick the
+//! worker looks at all of them. Setting a deadline is two stores, no timer is made or cancelled, and
+//! one that has passed shuts a socket down, so that the operation in flight completes.
+
+use std::cell::{Cell, RefCell};
+use std::net::Shutdown;
+use std::rc::Rc;
+use std::time::Duration;
+
+use portico_core::limits;
+
+use crate::io::{Peek, Socket};
+use crate::metrics::WorkerCounters;
+use crate::metrics::labels::Limit;
+
+/// Ticks of `limits::SWEEP_INTERVAL` since the worker started.
+pub(crate) type Tick = u32;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// PROXY header and TLS.
+    Handshake,
+    /// Between requests.
+    Idle,
+    /// A request head has begun.
+    Head,
+    /// The client's body is waited for.
+    Body,
+    Connecting,
+    /// The upstream is answering, however long it takes.
+    Answering,
+    /// The last answer was given; the rest of what the client says is dropped.
+    Linger,
+    Relay,
+}
+
+/// What the worker knows of one connection.
+pub(crate) struct Watch {
+    phase: Cell<Phase>,
+    /// When `phase` began.
+    since: Cell<Tick>,
+    /// 0: none.
+    deadline: Cell<Tick>,
+    expired: Cell<bool>,
+    client: Socket,
+    upstream: RefCell<Option<Socket>>,
+    clock: Rc<Cell<Tick>>,
+}
+
+/// All connections of a worker.
+pub(crate) struct Watches {
+    clock: Rc<Cell<Tick>>,
+    all: RefCell<Vec<Option<Rc<Watch>>>>,
+    free: RefCell<Vec<usize>>,
+}
+
+/// Registers a connection for as long as it lives.
+pub(crate) struct Watched {
+    pub(crate) watch: Rc<Watch>,
+    slot: usize,
+    watches: Rc<Watches>,
+}
+
+pub(crate) fn ticks(duration: Duration) -> Tick {
+    // One more, because the current tick has partly gone by.
+    (duration.as_millis() / limits::SWEEP_INTERVAL.as_millis()) as Tick + 1
+}
+
+impl Watch {
+    pub(crate) fn enter(&self, phase: Phase, timeout: Duration) {
+        self.begin(phase);
+        self.deadline.set(self.clock.get() + ticks(timeout));
+    }
+
+    /// A phase without a deadline.
+    pub(crate) fn begin(&self, phase: Phase) {
+        self.phase.set(phase);
+        self.since.set(self.clock.get());
+        self.deadline.set(0);
+    }
+
+    /// Moves the deadline of the current phase.
+    pub(crate) fn extend(&self, timeout: Duration) {
+        self.deadline.set(self.clock.get() + ticks(timeout));
+    }
+
+    /// One direction of a relay has ended: the other may be silent for this long.
+    pub(crate) fn half_closed(&self, timeout: Duration) {
+        self.extend(timeout);
+    }
+
+    /// Bytes went through a relay: where it is half closed, the wait starts again.
+    pub(crate) fn moved(&self, timeout: Duration) {
+        if self.deadline.get() != 0 {
+            self.extend(timeout);
+        }
+    }
+
+    pub(crate) fn is_in(&self, phase: Phase) -> bool {
+        self.phase.get() == phase
+    }
+
+    /// The current operation ended because its deadline passed.
+    pub(crate) fn expired(&self) -> bool {
+        self.expired.get()
+    }
+
+    pub(crate) fn set_upstream(&self, upstream: Option<Socket>) {
+        *self.upstream.borrow_mut() = upstream;
+    }
+
+    pub(crate) fn shut_down(&self) {
+        self.client.shutdown(Shutdown::Both);
+        self.shut_down_upstream();
+    }
+
+    fn shut_down_upstream(&self) {
+        if let Some(upstream) = &*self.upstream.borrow() {
+            upstream.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn sweep(&self, now: Tick, draining_since: Option<Tick>, counters: &WorkerCounters) {
+        let phase = self.phase.get();
+        if let (Phase::Idle, Some(since)) = (phase, draining_since) {
+            let begin = since.max(self.since.get());
+            if now >= begin + ticks(limits::DRAIN_IDLE_GRACE) {
+                self.client.shutdown(Shutdown::Read);
+            }
+        }
+        if phase == Phase::Answering {
+            self.look_for_the_client(now);
+        }
+        let deadline = self.deadline.get();
+        if deadline == 0 || now < deadline {
+            return;
+        }
+        self.deadline.set(0);
+        self.expired.set(true);
+        let limit = match phase {
+            Phase::Handshake => Limit::HandshakeTimeout,
+            Phase::Idle => Limit::KeepAliveTimeout,
+            Phase::Head => Limit::HeadTimeout,
+            Phase::Body => Limit::BodyRate,
+            Phase::Connecting => Limit::ConnectTimeout,
+            Phase::Linger => Limit::LingerTimeout,
+            Phase::Relay => Limit::HalfClosedTimeout,
+            Phase::Answering => return,
+        };
+        counters.limit_reached.at(limit).add(1);
+        match phase {
+            // Only the receive ends: the client may still be told why.
+            Phase::Idle | Phase::Head | Phase::Body => self.client.shutdown(Shutdown::Read),
+            Phase::Connecting => self.shut_down_upstream(),
+            Phase::Handshake | Phase::Linger => self.client.shutdown(Shutdown::Both),
+            Phase::Relay => self.shut_down(),
+            Phase::Answering => {}
+        }
+    }
+
+    /// While the upstream is answering nobody reads from the client, so nobody would notice that it
+    /// left, and a request that is never answered would hold its connections for ever.
+    fn look_for_the_client(&self, now: Tick) {
+        let waited = now.wrapping_sub(self.since.get());
+        let interval = ticks(limits::CLIENT_CHECK_INTERVAL);
+        if waited > 0 && waited.is_multiple_of(interval) && self.client.peek() == Peek::End {
+            self.expired.set(true);
+            self.shut_down();
+        }
+    }
+}
+
+impl Watches {
+    pub(crate) fn new() -> Rc<Self> {
+        Rc::new(Self {
+            // Tick 0 means "no deadline".
+            clock: Rc::new(Cell::new(1)),
+            all: RefCell::default(),
+            free: RefCell::default(),
+        })
+    }
+
+    pub(crate) fn now(&self) -> Tick {
+        self.clock.get()
+    }
+
+    pub(crate) fn add(self: &Rc<Self>, client: Socket) -> Watched {
+        let watch = Rc::new(Watch {
+            phase: Cell::new(Phase::Handshake),
+            since: Cell::new(self.now()),
+            deadline: Cell::new(self.now() + ticks(limits::HANDSHAKE_TIMEOUT)),
+            expired: Cell::new(false),
+            client,
+            upstream: RefCell::new(None),
+            clock: self.clock.clone(),
+        });
+        let mut all = self.all.borrow_mut();
+        let slot = self.free.borrow_mut().pop().unwrap_or_else(|| {
+            all.push(None);
+            all.len() - 1
+        });
+        all[slot] = Some(watch.clone());
+        Watched { watch, slot, watches: self.clone() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.all.borrow().len() - self.free.borrow().len()
+    }
+
+    /// One tick of the clock.
+    pub(crate) fn sweep(&self, draining_since: Option<Tick>, counters: &WorkerCounters) {
+        self.clock.set(self.clock.get().wrapping_add(1).max(1));
+        for watch in self.all.borrow().iter().flatten() {
+            watch.sweep(self.now(), draining_since, counters);
+        }
+    }
+
+    pub(crate) fn shut_down_all(&self) {
+        for watch in self.all.borrow().iter().flatten() {
+            watch.shut_down();
+        }
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.watches.all.borrow_mut()[self.slot] = None;
+        self.watches.free.borrow_mut().push(self.slot);
+    }
+}

@@ -1,0 +1,233 @@
+//! One data-plane thread: accepts, keeps the clock, and ends its connections when told to.
+
+use std::cell::{Cell, RefCell};
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::Cache;
+use ipnet::IpNet;
+use portico_core::domain::{Domains, Scheme};
+use portico_core::limits;
+use portico_core::network::UpstreamNetworks;
+use portico_core::route::RouteTable;
+use tokio::sync::{Notify, watch};
+use tokio::task::spawn_local;
+
+use crate::access_log::AccessLogSender;
+use crate::connection;
+use crate::io::{Acceptor, Driver};
+use crate::metrics::WorkerCounters;
+use crate::metrics::labels::{Limit, ListenerKind};
+use crate::pool::{self, Pool};
+use crate::settings::{ListenerSettings, SharedTable};
+use crate::watch::{Tick, Watches, ticks};
+
+/// The process's wish, which only moves forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Life {
+    Running,
+    Draining,
+    Closing,
+}
+
+/// What all workers read.
+pub(crate) struct Shared {
+    pub(crate) domains: Domains,
+    pub(crate) trusted_networks: Vec<IpNet>,
+    pub(crate) networks: UpstreamNetworks,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) connections_max: usize,
+    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+    pub(crate) table: SharedTable,
+}
+
+pub(crate) struct Worker {
+    pub(crate) driver: Driver,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) counters: Arc<WorkerCounters>,
+    pub(crate) log: Option<AccessLogSender>,
+    pub(crate) pool: Pool,
+    pub(crate) watches: Rc<Watches>,
+    table: RefCell<Cache<SharedTable, Arc<RouteTable>>>,
+    texts: RefCell<Vec<Vec<u8>>>,
+    draining_since: Cell<Option<Tick>>,
+    /// A connection ended: there is a free slot, or none is left.
+    ended: Notify,
+}
+
+/// A listener as its connections see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entrance {
+    pub(crate) scheme: Scheme,
+    pub(crate) proxy_protocol: bool,
+}
+
+impl Entrance {
+    /// Neither a PROXY header nor TLS: requests come at once.
+    pub(crate) fn is_plain(self) -> bool {
+        self.scheme == Scheme::Http && !self.proxy_protocol
+    }
+}
+
+/// Texts (heads, small answers) kept for the next request, and how large one may be to be kept.
+const TEXTS_MAX: usize = 256;
+const TEXT_BYTES_MAX: usize = 16 * 1024;
+
+/// After so many connections in a row the worker turns to those that it has.
+const ACCEPTS_PER_TURN: u64 = 32;
+
+pub(crate) async fn run(
+    driver: Driver,
+    shared: Arc<Shared>,
+    counters: Arc<WorkerCounters>,
+    log: Option<AccessLogSender>,
+    listeners: Vec<(ListenerSettings, TcpListener)>,
+    mut life: watch::Receiver<Life>,
+) {
+    let worker = Rc::new(Worker {
+        table: RefCell::new(Cache::new(shared.table.clone())),
+        driver,
+        shared,
+        counters,
+        log,
+        pool: Pool::default(),
+        watches: Watches::new(),
+        texts: RefCell::default(),
+        draining_since: Cell::new(None),
+        ended: Notify::new(),
+    });
+    spawn_local(sweep(worker.clone()));
+    let mut acceptors = Vec::new();
+    for (settings, listener) in listeners {
+        match Acceptor::new(worker.driver.clone(), listener) {
+            Ok(acceptor) => {
+                let acceptor = Rc::new(acceptor);
+                acceptors.push(acceptor.clone());
+                spawn_local(accept(worker.clone(), acceptor, settings));
+            }
+            Err(error) => tracing::error!(address = %settings.address, %error, "cannot accept"),
+        }
+    }
+
+    // The sender lives in `Proxy`; when that is dropped, so is the process's interest in us.
+    let wish = life.wait_for(|life| *life > Life::Running).await.map_or(Life::Closing, |l| *l);
+    worker.draining_since.set(Some(worker.watches.now()));
+    worker.connection_ended();
+    // With the last reference goes the listening socket: who connects now is told so at once.
+    for acceptor in acceptors {
+        acceptor.stop().await;
+    }
+    if wish == Life::Draining {
+        let closing = async { drop(life.wait_for(|life| *life == Life::Closing).await) };
+        // Neither side of this race is a ring operation.
+        tokio::select! {
+            () = worker.empty() => {}
+            () = closing => {}
+            () = tokio::time::sleep(worker.shared.drain_timeout) => {}
+        }
+    }
+    worker.watches.shut_down_all();
+    // Who has been shut down ends by itself; a task that does not is abandoned with the thread.
+    let _ = tokio::time::timeout(limits::CLOSE_TIMEOUT, worker.empty()).await;
+}
+
+async fn sweep(worker: Rc<Worker>) {
+    let mut interval = tokio::time::interval(limits::SWEEP_INTERVAL);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let per_second = ticks(Duration::from_secs(1)) - 1;
+    loop {
+        interval.tick().await;
+        worker.watches.sweep(worker.draining_since.get(), &worker.counters);
+        let now = worker.watches.now();
+        if now.is_multiple_of(per_second) {
+            worker.pool.sweep(now, &worker.counters);
+            let exhausted = worker.driver.take_exhausted();
+            worker.counters.limit_reached.at(Limit::ReceiveBuffers).add(exhausted);
+        }
+    }
+}
+
+async fn accept(worker: Rc<Worker>, acceptor: Rc<Acceptor>, settings: ListenerSettings) {
+    let entrance = Entrance {
+        scheme: if settings.tls { Scheme::Https } else { Scheme::Http },
+        proxy_protocol: settings.proxy_protocol,
+    };
+    let kind = if settings.tls { ListenerKind::Https } else { ListenerKind::Http };
+    for turn in 1_u64.. {
+        if turn.is_multiple_of(ACCEPTS_PER_TURN) {
+            tokio::task::yield_now().await;
+        }
+        worker.free_slot().await;
+        match acceptor.accept().await {
+            Ok(Some((socket, peer))) => {
+                worker.counters.connections_accepted.at(kind).add(1);
+                // Registered before anything else can happen, so that it counts at once.
+                let watched = worker.watches.add(socket.clone());
+                spawn_local(connection::serve(worker.clone(), socket, peer, entrance, watched));
+            }
+            Ok(None) => return,
+            Err(error) => {
+                // Out of files or memory: the listener is fine, and trying at once would spin.
+                tracing::warn!(address = %settings.address, %error, "accept failed");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+impl Worker {
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining_since.get().is_some()
+    }
+
+    /// Runs `read` on the current route table.
+    pub(crate) fn with_table<T>(&self, read: impl FnOnce(&RouteTable) -> T) -> T {
+        read(self.table.borrow_mut().load())
+    }
+
+    pub(crate) fn pool_context(&self) -> pool::Context<'_> {
+        pool::Context {
+            driver: &self.driver,
+            networks: &self.shared.networks,
+            counters: &self.counters,
+            now: self.watches.now(),
+        }
+    }
+
+    /// An empty text with room for a head.
+    pub(crate) fn text(&self) -> Vec<u8> {
+        self.texts.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(2048))
+    }
+
+    pub(crate) fn return_text(&self, mut text: Vec<u8>) {
+        let mut texts = self.texts.borrow_mut();
+        if texts.len() < TEXTS_MAX && (1..=TEXT_BYTES_MAX).contains(&text.capacity()) {
+            text.clear();
+            texts.push(text);
+        }
+    }
+
+    /// A connection is gone, its slot is free.
+    pub(crate) fn connection_ended(&self) {
+        self.ended.notify_waiters();
+    }
+
+    /// A slot is there before a connection is taken for it.
+    async fn free_slot(&self) {
+        let mut counted = false;
+        while self.watches.len() >= self.shared.connections_max && !self.is_draining() {
+            if !std::mem::replace(&mut counted, true) {
+                self.counters.limit_reached.at(Limit::ConnectionsPerWorker).add(1);
+            }
+            self.ended.notified().await;
+        }
+    }
+
+    async fn empty(&self) {
+        while self.watches.len() > 0 {
+            self.ended.notified().await;
+        }
+    }
+}
