@@ -1,0 +1,59 @@
+# Portico's tasks. `make` lists them. What a task needs and this machine lacks is installed first:
+# Debian packages (as root, else the command to run is printed), the rest below target/tools.
+
+SHELL := /bin/bash
+INSTALL := bench/tools/install.sh
+# Tests wait for sockets and clocks more than for processors.
+TEST_THREADS ?= 8
+# How long `make fuzz` runs each target and `make simulate` looks for a failing seed.
+SECONDS_EACH ?= 600
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench fuzz simulate tools browser build
+
+help: ## This list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+demo: ## Build, and run a sample session behind Portico on this machine
+	@$(INSTALL) build
+	cargo build --release --bin portico
+	@exec target/release/portico demo
+
+test: tools lint ## Everything that must pass: lint, unit tests, the real binary, real tools
+	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace --no-fail-fast
+
+lint: ## Format, clippy, the style guide as a test, dependencies (where cargo-deny is installed)
+	@$(INSTALL) lint
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo test -q -p portico-bench --test tidy
+	@if cargo deny --version >/dev/null 2>&1; then \
+		cargo deny check bans licenses sources; \
+	else \
+		echo 'lint: cargo-deny is not installed, dependencies are not checked' >&2; \
+	fi
+
+tools: ## Install what the tests need: a C compiler, JupyterLab, code-server
+	@$(INSTALL) build lint jupyter code-server
+
+browser: ## Install Chromium, for tests in a real browser
+	@$(INSTALL) chromium
+
+bench: ## Compare with HAProxy and nginx on this machine; writes bench/RESULTS.md
+	@$(INSTALL) build opponents
+	cargo build --release --bin portico
+	cargo run --release -p portico-bench -- compare
+
+fuzz: ## Fuzz heads and bodies (needs a nightly toolchain and cargo-fuzz)
+	@$(INSTALL) fuzz
+	@set -e; cd core && for target in $$(cargo +nightly fuzz list); do \
+		cargo +nightly fuzz run $$target -- -max_total_time=$(SECONDS_EACH); \
+	done
+
+simulate: ## Drive the connection logic with random seeds; a failure prints its seed
+	PORTICO_SIMULATE_SECONDS=$(SECONDS_EACH) \
+		cargo test --release -p portico-core --test simulator -- --nocapture
+
+build: ## The release binary
+	@$(INSTALL) build
+	cargo build --release --bin portico

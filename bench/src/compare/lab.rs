@@ -1,0 +1,234 @@
+//! The arrangement on one machine: the upstream and the load on one core, each proxy on another,
+//! everything on loopback and in a directory of its own, and nothing left at the end.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use tempfile::TempDir;
+
+use super::{haproxy, nginx, portico};
+use crate::load::{head, kernel};
+use crate::process::Running;
+
+/// How long a program may take to serve after it was started.
+const START_PATIENCE: Duration = Duration::from_secs(15);
+/// The Host that the opponents route on; Portico's has its port too, as its API says.
+pub const OPPONENT_HOST: &str = "bench.connect.localhost";
+
+/// A proxy in one of its ways of running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Kind {
+    PorticoUring,
+    PorticoEpoll,
+    Haproxy,
+    Nginx,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 4] = [Kind::PorticoUring, Kind::PorticoEpoll, Kind::Haproxy, Kind::Nginx];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::PorticoUring => "portico-uring",
+            Kind::PorticoEpoll => "portico-epoll",
+            Kind::Haproxy => "haproxy",
+            Kind::Nginx => "nginx",
+        }
+    }
+
+    pub fn is_ours(self) -> bool {
+        match self {
+            Kind::PorticoUring | Kind::PorticoEpoll => true,
+            Kind::Haproxy | Kind::Nginx => false,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct LabOptions {
+    pub kinds: Vec<Kind>,
+    pub portico: PathBuf,
+    pub haproxy: PathBuf,
+    pub nginx: PathBuf,
+    pub proxy_core: usize,
+    pub load_core: usize,
+}
+
+/// One running proxy that answers.
+pub struct Subject {
+    pub kind: Kind,
+    pub running: Running,
+    pub address: SocketAddr,
+    pub host: String,
+    pub version: String,
+}
+
+pub struct Lab {
+    // In this order the proxies are ended first and the directory is removed last.
+    pub subjects: Vec<Subject>,
+    backend: Running,
+    _directory: TempDir,
+}
+
+impl Lab {
+    /// Starts everything and pins the calling thread to the load's core.
+    pub fn open(options: &LabOptions) -> anyhow::Result<Lab> {
+        ensure!(!options.kinds.is_empty(), "no proxy to look at");
+        kernel::raise_file_limit().context("number of open files")?;
+        kernel::pin_to_core(options.load_core).context("cannot run on the core of the load")?;
+        let directory = tempfile::Builder::new().prefix("portico-bench-").tempdir()?;
+        let (backend, upstream) = start_backend(options.load_core)?;
+        let mut lab = Lab { subjects: Vec::new(), backend, _directory: directory };
+        for kind in &options.kinds {
+            let site = Site {
+                directory: lab._directory.path().join(kind.name()),
+                upstream,
+                core: options.proxy_core,
+            };
+            std::fs::create_dir(&site.directory)?;
+            let subject = match kind {
+                Kind::PorticoUring => portico::start(&options.portico, *kind, "uring", &site),
+                Kind::PorticoEpoll => portico::start(&options.portico, *kind, "epoll", &site),
+                Kind::Haproxy => haproxy::start(&options.haproxy, &site),
+                Kind::Nginx => nginx::start(&options.nginx, &site),
+            };
+            lab.subjects.push(subject.with_context(|| format!("cannot start {}", kind.name()))?);
+        }
+        Ok(lab)
+    }
+
+    /// A proxy that ended by itself would be measured as a fast one.
+    pub fn check(&mut self) -> anyhow::Result<()> {
+        for subject in &mut self.subjects {
+            if let Some(status) = subject.running.ended() {
+                bail!("{} ended by itself: {status}", subject.kind.name());
+            }
+        }
+        ensure!(self.backend.ended().is_none(), "the backend ended by itself");
+        Ok(())
+    }
+}
+
+/// What a proxy needs to know to be started.
+pub struct Site {
+    /// Empty, and its own.
+    pub directory: PathBuf,
+    pub upstream: SocketAddr,
+    pub core: usize,
+}
+
+impl Site {
+    pub fn write(&self, name: &str, text: &str) -> anyhow::Result<PathBuf> {
+        let path = self.directory.join(name);
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+
+    /// Starts a proxy on its core, its messages in a file of the directory.
+    pub fn spawn(&self, mut command: Command) -> anyhow::Result<Running> {
+        let log = std::fs::File::create(self.log())?;
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        kernel::confine(&mut command, self.core);
+        let program = command.get_program().to_owned();
+        let child = command.spawn().with_context(|| format!("cannot run {}", program.display()))?;
+        Ok(Running::new(child))
+    }
+
+    fn log(&self) -> PathBuf {
+        self.directory.join("log")
+    }
+
+    /// Waits until a GET through the proxy gets the upstream's 200.
+    pub fn ready(
+        &self,
+        running: &mut Running,
+        address: SocketAddr,
+        host: &str,
+    ) -> anyhow::Result<()> {
+        self.until(running, "a GET through it does not get 200", || {
+            exchange(address, &head::request(host, "/"))
+                .is_ok_and(|answer| answer.starts_with(b"HTTP/1.1 200 "))
+        })
+    }
+
+    /// Polls `works`; failure shows the end of what the proxy said.
+    pub fn until(
+        &self,
+        running: &mut Running,
+        trouble: &str,
+        mut works: impl FnMut() -> bool,
+    ) -> anyhow::Result<()> {
+        let deadline = Instant::now() + START_PATIENCE;
+        while !works() {
+            let ended = running.ended();
+            if ended.is_some() || Instant::now() > deadline {
+                let reason = match ended {
+                    Some(status) => format!("it ended: {status}"),
+                    None => trouble.to_owned(),
+                };
+                bail!("{reason}; it said:\n{}", tail(&self.log()));
+            }
+            ensure!(kernel::pause(Duration::from_millis(20)), "interrupted");
+        }
+        Ok(())
+    }
+}
+
+/// An address that was free a moment ago: the proxies want theirs in their configuration.
+pub fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+/// One request on a connection of its own; what comes until a head and its body are complete or
+/// the other side closes.
+pub fn exchange(address: SocketAddr, request: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let mut socket = TcpStream::connect_timeout(&address, Duration::from_secs(2))?;
+    socket.set_read_timeout(Some(Duration::from_secs(5)))?;
+    socket.write_all(request)?;
+    let mut answer = Vec::new();
+    let mut piece = [0; 4096];
+    loop {
+        if let Some(head) = head::parse(&answer).map_err(anyhow::Error::msg)?
+            && let Some(length) = head.content_length
+            && answer.len() as u64 >= head.head_bytes as u64 + length
+        {
+            return Ok(answer);
+        }
+        match socket.read(&mut piece)? {
+            0 => return Ok(answer),
+            count => answer.extend_from_slice(&piece[..count]),
+        }
+    }
+}
+
+/// First line of what `program flag` says about its version.
+pub fn version(program: &Path, flag: &str) -> String {
+    let Ok(output) = Command::new(program).arg(flag).output() else { return "unknown".into() };
+    let said = [output.stdout, output.stderr].concat();
+    String::from_utf8_lossy(&said).lines().next().unwrap_or("unknown").trim().to_owned()
+}
+
+/// This program again, as the upstream.
+fn start_backend(core: usize) -> anyhow::Result<(Running, SocketAddr)> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["backend", "--listen", "127.0.0.1:0"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    kernel::confine(&mut command, core);
+    let mut child = command.spawn().context("cannot start the backend")?;
+    let said = child.stdout.take().context("the backend has no output")?;
+    let running = Running::new(child);
+    let mut line = String::new();
+    BufReader::new(said).read_line(&mut line)?;
+    let address = line.trim().parse().with_context(|| format!("the backend said {line:?}"))?;
+    Ok((running, address))
+}
+
+fn tail(path: &Path) -> String {
+    let text = std::fs::read(path).unwrap_or_default();
+    let start = text.len().saturating_sub(4096);
+    String::from_utf8_lossy(&text[start..]).into_owned()
+}

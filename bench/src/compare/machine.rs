@@ -1,0 +1,52 @@
+//! The facts about this machine and checkout without which a figure means nothing.
+
+use std::fs;
+use std::process::Command;
+use std::time::SystemTime;
+
+use super::lab::Lab;
+
+pub struct Facts {
+    pub date: String,
+    pub kernel: String,
+    pub processor: String,
+    pub cores: usize,
+    /// Short hash, and whether the tree differs from it.
+    pub commit: String,
+    /// Name and what the program says of its version.
+    pub versions: Vec<(&'static str, String)>,
+}
+
+pub fn facts(lab: &Lab) -> anyhow::Result<Facts> {
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned();
+    let described = fs::read_to_string("/proc/cpuinfo")?;
+    let processor = described
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(':'))
+        .map_or_else(|| "unknown".to_owned(), |(_, name)| name.trim().to_owned());
+    let today = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    Ok(Facts {
+        date: today[..10].to_owned(),
+        kernel,
+        processor,
+        cores: described.lines().filter(|line| line.starts_with("processor")).count(),
+        commit: commit(),
+        versions: lab
+            .subjects
+            .iter()
+            .map(|subject| (subject.kind.name(), subject.version.clone()))
+            .collect(),
+    })
+}
+
+fn commit() -> String {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let Some(hash) = git(&["rev-parse", "--short", "HEAD"]) else { return "unknown".into() };
+    match git(&["status", "--porcelain"]) {
+        Some(changes) if changes.is_empty() => hash,
+        _ => format!("{hash}, with uncommitted changes"),
+    }
+}

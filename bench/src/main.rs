@@ -1,0 +1,268 @@
+//! `portico-bench`: the load tool, its upstream, and side-by-side runs with other proxies.
+//! The command line only; everything it does is in the library.
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use portico_bench::compare::lab::{Kind, LabOptions};
+use portico_bench::compare::{self, Case};
+use portico_bench::load::engine::Outcome;
+use portico_bench::load::{Plan, Target, echo, get, idle, kernel, stalled};
+use portico_bench::{backend, memory};
+
+/// Load, an upstream to put behind a proxy, and side-by-side runs.
+#[derive(Parser)]
+#[command(version)]
+enum Cli {
+    /// Serve as the upstream: GET gets 64 bytes, /bytes/N N bytes, an Upgrade an echo.
+    Backend {
+        /// Address to listen on; the first line of output says which one it became.
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+    },
+    /// Make load on a proxy that is already there.
+    #[command(subcommand)]
+    Load(Load),
+    /// Run Portico, HAProxy and nginx side by side and compare CPU per request.
+    Compare(Compare),
+    /// Compare the memory of idle connections and of a client that stops reading.
+    Memory(Memory),
+}
+
+#[derive(Subcommand)]
+enum Load {
+    /// Keep-alive GETs in a closed loop.
+    Get(Closed),
+    /// Ping-pong on upgraded connections in a closed loop.
+    Echo {
+        #[command(flatten)]
+        closed: Closed,
+        /// Bytes of a message.
+        #[arg(long, default_value_t = 64)]
+        size: usize,
+    },
+    /// Hold idle upgraded connections and weigh the proxy.
+    Idle {
+        #[command(flatten)]
+        weighed: Weighed,
+        #[arg(long, default_value_t = 5000)]
+        connections: usize,
+    },
+    /// Stop reading a 1 GiB download and weigh the proxy.
+    Stalled(Weighed),
+}
+
+#[derive(Args)]
+struct Address {
+    /// The proxy's listener.
+    #[arg(long)]
+    address: SocketAddr,
+    /// Host header of the session.
+    #[arg(long)]
+    host: String,
+}
+
+#[derive(Args)]
+struct Closed {
+    #[command(flatten)]
+    address: Address,
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    #[arg(long, default_value_t = 4.0)]
+    seconds: f64,
+    #[arg(long, default_value_t = 1.0)]
+    warm_up_seconds: f64,
+}
+
+#[derive(Args)]
+struct Weighed {
+    #[command(flatten)]
+    address: Address,
+    /// Process of the proxy; its children are weighed too.
+    #[arg(long)]
+    pid: u32,
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+}
+
+#[derive(Args)]
+struct Laboratory {
+    /// Proxies to run, separated by commas; all by default.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Kind>,
+    #[arg(long, default_value = "target/release/portico")]
+    portico: PathBuf,
+    #[arg(long, default_value = "haproxy")]
+    haproxy: PathBuf,
+    #[arg(long, default_value = "nginx")]
+    nginx: PathBuf,
+    /// Core of the proxy.
+    #[arg(long, default_value_t = 0)]
+    proxy_core: usize,
+    /// Core of the load and the upstream.
+    #[arg(long, default_value_t = 1)]
+    load_core: usize,
+}
+
+#[derive(Args)]
+struct Compare {
+    #[command(flatten)]
+    laboratory: Laboratory,
+    /// Cases to run, separated by commas; all by default.
+    #[arg(long, value_delimiter = ',')]
+    case: Vec<Case>,
+    #[arg(long, default_value_t = 3)]
+    repetitions: usize,
+    #[arg(long, default_value_t = 4.0)]
+    seconds: f64,
+    #[arg(long, default_value_t = 1.0)]
+    warm_up_seconds: f64,
+    /// One short repetition.
+    #[arg(long)]
+    quick: bool,
+    /// Where RESULTS.md and results.json go. Default: `bench`, for a whole run; a quick or a
+    /// partial one writes nothing.
+    #[arg(long)]
+    output: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Memory {
+    #[command(flatten)]
+    laboratory: Laboratory,
+    #[arg(long, default_value_t = 5000)]
+    connections: usize,
+    /// How long the connections idle before the proxy is weighed.
+    #[arg(long, default_value_t = 3.0)]
+    hold_seconds: f64,
+    /// How long the client of the download does not read.
+    #[arg(long, default_value_t = 5.0)]
+    stall_seconds: f64,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    kernel::watch_interrupts();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("portico-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    kernel::raise_file_limit()?;
+    match cli {
+        Cli::Backend { listen } => serve(listen),
+        Cli::Load(load) => run_load(load),
+        Cli::Compare(command) => compare::run(&command.options()),
+        Cli::Memory(command) => memory::run(&memory::Options {
+            lab: command.laboratory.options(),
+            connections: command.connections,
+            hold: Duration::from_secs_f64(command.hold_seconds),
+            stall: Duration::from_secs_f64(command.stall_seconds),
+        }),
+    }
+}
+
+fn serve(listen: SocketAddr) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(listen)?;
+    let mut output = std::io::stdout();
+    writeln!(output, "{}", listener.local_addr()?)?;
+    output.flush()?;
+    backend::serve(&listener)
+}
+
+fn run_load(load: Load) -> anyhow::Result<()> {
+    match load {
+        Load::Get(closed) => report("requests", &get::run(&closed.plan(), |_| Ok(()))?),
+        Load::Echo { closed, size } => {
+            report("round trips", &echo::run(&closed.plan(), size, |_| Ok(()))?)
+        }
+        Load::Idle { weighed, connections } => {
+            let target = weighed.address.target();
+            let hold = Duration::from_secs_f64(weighed.seconds);
+            let result = idle::run(&target, connections, hold, weighed.pid)?;
+            memory::print_idle(&target.address.to_string(), &result);
+            Ok(())
+        }
+        Load::Stalled(weighed) => {
+            let target = weighed.address.target();
+            let stall = Duration::from_secs_f64(weighed.seconds);
+            let result = stalled::run(&target, stall, weighed.pid)?;
+            memory::print_stalled(&target.address.to_string(), &result);
+            Ok(())
+        }
+    }
+}
+
+fn report(noun: &str, outcome: &Outcome) -> anyhow::Result<()> {
+    println!(
+        "{} {noun} in {:?} ({:.0}/s), {} errors, p50 {:?}, p99 {:?}",
+        outcome.completed,
+        outcome.window,
+        outcome.per_second(),
+        outcome.errors,
+        outcome.latency.quantile(0.5),
+        outcome.latency.quantile(0.99),
+    );
+    match &outcome.first_error {
+        Some(error) => anyhow::bail!("{} errors; the first one: {error}", outcome.errors),
+        None => Ok(()),
+    }
+}
+
+impl Address {
+    fn target(&self) -> Target {
+        Target { address: self.address, host: self.host.clone() }
+    }
+}
+
+impl Closed {
+    fn plan(&self) -> Plan {
+        Plan {
+            target: self.address.target(),
+            connections: self.connections,
+            warm_up: Duration::from_secs_f64(self.warm_up_seconds),
+            measure: Duration::from_secs_f64(self.seconds),
+        }
+    }
+}
+
+impl Laboratory {
+    fn options(self) -> LabOptions {
+        LabOptions {
+            kinds: if self.only.is_empty() { Kind::ALL.to_vec() } else { self.only },
+            portico: std::path::absolute(&self.portico).unwrap_or(self.portico),
+            haproxy: self.haproxy,
+            nginx: self.nginx,
+            proxy_core: self.proxy_core,
+            load_core: self.load_core,
+        }
+    }
+}
+
+impl Compare {
+    fn options(self) -> compare::Options {
+        let whole = !self.quick && self.case.is_empty() && self.laboratory.only.is_empty();
+        let arguments: Vec<String> = std::env::args().skip(1).collect();
+        let seconds = |full: f64, quick: f64| {
+            Duration::from_secs_f64(if self.quick { quick.min(full) } else { full })
+        };
+        compare::Options {
+            repetitions: if self.quick { 1 } else { self.repetitions.max(1) },
+            warm_up: seconds(self.warm_up_seconds, 0.5),
+            measure: seconds(self.seconds, 1.5),
+            output: self.output.or_else(|| whole.then(|| "bench".into())),
+            cases: if self.case.is_empty() { Case::ALL.to_vec() } else { self.case },
+            lab: self.laboratory.options(),
+            command: format!("cargo run --release -p portico-bench -- {}", arguments.join(" ")),
+        }
+    }
+}

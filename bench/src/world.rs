@@ -1,0 +1,214 @@
+//! A black-box world for tests: the real `portico serve` on ports of its own, the upstreams behind
+//! it, and the clients before it, in a few lines. It knows the command line, the settings and the
+//! API, as an operator does, and nothing of the code. It panics where something is not as it should
+//! be, because its only users are tests.
+
+pub mod process;
+pub mod wire;
+pub mod client;
+pub mod websocket;
+pub mod upstream;
+pub mod api;
+pub mod certificates;
+pub mod tool;
+pub mod jupyter;
+pub mod code_server;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use self::certificates::CertificatePaths;
+use self::client::Client;
+use self::process::{Process, Signal};
+
+/// The connect host of every world; sessions are its children.
+pub const CONNECT_HOST: &str = "connect.example.com";
+const TOKEN: &str = "black-box-token-0123456789abcdef";
+/// How long a test waits for what should be there at once; generous because CI machines are slow.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Io {
+    Uring,
+    Epoll,
+}
+
+/// How to start Portico. `set` adds or replaces a setting by its environment name.
+#[derive(Debug, Clone)]
+pub struct Options {
+    binary: PathBuf,
+    settings: Vec<(String, String)>,
+    certificates: Vec<CertificatePaths>,
+}
+
+/// A running Portico with its store in a directory of its own; killed and removed when dropped.
+#[derive(Debug)]
+pub struct World {
+    pub http: SocketAddr,
+    /// The listener with TLS, when the options brought certificates.
+    pub https: Option<SocketAddr>,
+    pub control: SocketAddr,
+    pub management: SocketAddr,
+    // Before the directory: the process ends first.
+    pub process: Process,
+    directory: Arc<TempDir>,
+}
+
+impl Io {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Io::Uring => "uring",
+            Io::Epoll => "epoll",
+        }
+    }
+}
+
+impl Options {
+    /// `binary` is `env!("CARGO_BIN_EXE_portico")` of the test.
+    pub fn new(binary: impl Into<PathBuf>, io: Io) -> Self {
+        let options = Self { binary: binary.into(), settings: vec![], certificates: vec![] };
+        options
+            .set("PORTICO_CONNECT_URL", format!("http://{CONNECT_HOST}"))
+            .set("PORTICO_PROXY__HTTP", "127.0.0.1:0")
+            .set("PORTICO_PROXY__HTTPS", "off")
+            .set("PORTICO_PROXY__IO", io.as_str())
+            .set("PORTICO_PROXY__WORKERS", "2")
+            .set("PORTICO_CONTROL__LISTEN", "127.0.0.1:0")
+            .set("PORTICO_CONTROL__TOKEN", TOKEN)
+            .set("PORTICO_MANAGEMENT__LISTEN", "127.0.0.1:0")
+    }
+
+    #[must_use]
+    pub fn set(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.settings.retain(|(known, _)| known != name);
+        self.settings.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// A listener with TLS, and URLs that start with https.
+    #[must_use]
+    pub fn tls(mut self, certificates: &[CertificatePaths]) -> Self {
+        self.certificates = certificates.to_vec();
+        let pair = |c: &CertificatePaths| format!("{}:{}", c.cert.display(), c.key.display());
+        let pairs: Vec<_> = certificates.iter().map(pair).collect();
+        self.set("PORTICO_TLS__CERTIFICATES", pairs.join(","))
+            .set("PORTICO_CONNECT_URL", format!("https://{CONNECT_HOST}"))
+            .set("PORTICO_PROXY__HTTPS", "127.0.0.1:0")
+    }
+}
+
+impl World {
+    pub fn start(options: Options) -> Self {
+        allow_many_files();
+        let directory = Arc::new(TempDir::new().expect("a temporary directory"));
+        Self::start_in(options, directory)
+    }
+
+    /// Ends this Portico by SIGKILL and starts another on the same store.
+    pub fn killed_and_restarted(self, options: Options) -> Self {
+        let World { mut process, directory, .. } = self;
+        process.kill();
+        drop(process);
+        Self::start_in(options, directory)
+    }
+
+    fn start_in(options: Options, directory: Arc<TempDir>) -> Self {
+        let addresses_file = directory.path().join("addresses.json");
+        // Of an earlier run in the same directory.
+        let _ = std::fs::remove_file(&addresses_file);
+        let store = format!("embedded:{}", directory.path().join("store").display());
+        let mut settings = options.settings.clone();
+        if !settings.iter().any(|(name, _)| name == "PORTICO_STORE__URL") {
+            settings.push(("PORTICO_STORE__URL".to_owned(), store));
+        }
+        let arguments = [
+            "serve".to_owned(),
+            "--addresses-file".to_owned(),
+            addresses_file.display().to_string(),
+        ];
+        let mut process =
+            Process::start("portico", &options.binary, &arguments, &settings, directory.path());
+        let addresses = eventually("portico writes its addresses", || {
+            if let Some(status) = process.exited() {
+                panic!("portico ended with {status} instead of starting");
+            }
+            let text = std::fs::read_to_string(&addresses_file).ok()?;
+            serde_json::from_str::<serde_json::Value>(&text).ok()
+        });
+        let address = |value: &serde_json::Value| -> Option<SocketAddr> {
+            Some(value.as_str()?.parse().expect("an address in the addresses file"))
+        };
+        World {
+            http: address(&addresses["http"][0]).expect("a plain listener"),
+            https: address(&addresses["https"][0]),
+            control: address(&addresses["control"]).expect("the API's listener"),
+            management: address(&addresses["management"]).expect("the management listener"),
+            process,
+            directory,
+        }
+    }
+
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// A new client connection to the plain listener.
+    pub fn client(&self) -> Client {
+        Client::connect(self.http)
+    }
+
+    /// The sum of a metric over all its label sets that contain `labels` (`reason="refused"`).
+    pub fn metric(&self, name: &str, labels: &str) -> f64 {
+        let text = self.metrics();
+        let line_value = |line: &str| -> Option<f64> {
+            let rest = line.strip_prefix(name)?;
+            let (set, value) = match rest.strip_prefix('{') {
+                Some(rest) => rest.split_once("} ")?,
+                None => ("", rest.strip_prefix(' ')?),
+            };
+            set.contains(labels).then(|| value.trim().parse().ok())?
+        };
+        text.lines().filter_map(line_value).sum()
+    }
+
+    /// Waits until a metric has this value: a worker counts what it did after it did it.
+    #[track_caller]
+    pub fn expect_metric(&self, name: &str, labels: &str, value: f64) {
+        let what = format!("{name}{{{labels}}} is {value}");
+        eventually(&what, || (self.metric(name, labels) == value).then_some(()));
+    }
+
+    pub fn metrics(&self) -> String {
+        let response = Client::connect(self.management).get("management", "/metrics");
+        assert_eq!(response.status, 200, "{response:?}");
+        response.text()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+}
+
+/// Polls until `look` sees something; fails by name after `PATIENCE`.
+#[track_caller]
+pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Thousands of connections need more than the usual 1,024 files; children inherit the limit.
+fn allow_many_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a process has this limit");
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("the soft limit may be raised so far");
+}

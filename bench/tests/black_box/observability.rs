@@ -1,0 +1,93 @@
+//! What an operator sees: metrics, health, readiness, the access log.
+
+use portico_bench::world::World;
+use portico_bench::world::client::Client;
+use portico_bench::world::eventually;
+use portico_bench::world::upstream::Upstream;
+use serde_json::Value;
+
+use crate::{Io, options, world};
+
+on_both_io!(
+    the_io_back_end_is_told,
+    requests_and_connections_are_counted,
+    health_and_readiness_are_answered,
+    the_access_log_has_a_line_for_each_request,
+    a_drain_can_be_asked_for,
+);
+
+fn the_io_back_end_is_told(io: Io) {
+    let world = world(io);
+    let backend = format!("backend=\"{}\"", io.as_str());
+    world.expect_metric("portico_io_backend", &backend, 1.0);
+    world.expect_metric("portico_io_backend", "", 1.0);
+    assert!(world.process.stderr().contains(io.as_str()), "the log says so too");
+}
+
+fn requests_and_connections_are_counted(io: Io) {
+    let (world, upstream) = (world(io), Upstream::echo());
+    let session = world.session(&upstream);
+    let before = world.metric("portico_requests_total", "code=\"2xx\"");
+    let mut client = world.client();
+    for _ in 0..3 {
+        assert_eq!(client.get(&session.host, "/").status, 200);
+    }
+    world.expect_metric("portico_requests_total", "code=\"2xx\"", before + 3.0);
+    world.expect_metric("portico_upstream_connections_opened_total", "", 1.0);
+    world.expect_metric("portico_upstream_connections_reused_total", "", 2.0);
+    world.expect_metric("portico_routes", "", 1.0);
+    world.expect_metric("portico_connections_open", "", 1.0);
+    drop(client);
+    world.expect_metric("portico_connections_open", "", 0.0);
+    let text = world.metrics();
+    for name in [
+        "portico_build_info",
+        "portico_bytes_total",
+        "portico_connections_accepted_total",
+        "portico_limit_reached_total",
+        "portico_requests_refused_total",
+        "portico_relays_open",
+        "portico_upgrades_total",
+        "portico_upstream_connect_errors_total",
+    ] {
+        assert!(text.contains(&format!("# HELP {name} ")), "{name} has no help in {text}");
+    }
+}
+
+fn health_and_readiness_are_answered(io: Io) {
+    let world = world(io);
+    assert_eq!(Client::connect(world.management).get("m", "/healthz").status, 200);
+    let ready = Client::connect(world.management).get("m", "/readyz");
+    assert_eq!((ready.status, &ready.json()["ready"]), (200, &Value::Bool(true)));
+}
+
+fn the_access_log_has_a_line_for_each_request(io: Io) {
+    let world = World::start(options(io).set("PORTICO_PROXY__ACCESS_LOG", "json"));
+    let upstream = Upstream::echo();
+    let session = world.session(&upstream);
+    let request = format!(
+        "POST /a?b=c&token=hidden HTTP/1.1\r\nHost: {}\r\nUser-Agent: a \"quoted\" one\r\n\
+         Content-Length: 2\r\n\r\nhi",
+        session.host
+    );
+    assert_eq!(world.client().exchange(request).status, 200);
+    let line = eventually("the line is written", || {
+        let lines = world.process.stdout();
+        lines.lines().find(|line| line.contains("quoted")).map(str::to_owned)
+    });
+    assert!(!line.contains("hidden"), "{line}");
+    let line: Value = serde_json::from_str(&line).expect("a line of JSON");
+    assert_eq!(line["session"], session.label);
+    assert_eq!(line["method"], "POST");
+    assert_eq!(line["status"], 200);
+    assert_eq!(line["client"].as_str().map(|c| c.starts_with("127.0.0.1")), Some(true), "{line}");
+    assert!(line["target"].as_str().is_some_and(|t| t.starts_with("/a?b=c&token=")), "{line}");
+}
+
+fn a_drain_can_be_asked_for(io: Io) {
+    let mut world = world(io);
+    let mut client = Client::connect(world.management);
+    let response = client.exchange("POST /drain HTTP/1.1\r\nHost: m\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(response.status, 202);
+    assert_eq!(world.process.ended().code(), Some(0));
+}

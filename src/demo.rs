@@ -1,0 +1,206 @@
+//! `portico demo`: the whole product on a laptop, with no DNS, certificate or account. A real
+//! replica on loopback, a session created through the real API, and both of its links; nothing
+//! stays behind.
+
+mod sample;
+
+mod client;
+
+mod tool;
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::Path;
+
+use anyhow::Context;
+use clap::{Arg, ArgMatches, Command, value_parser};
+use portico_core::upstream::Upstream;
+use tokio::signal::ctrl_c;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::failure::{Failure, Outcome};
+use crate::logging;
+use crate::replica::Replica;
+use crate::serve;
+use crate::settings::{self, Settings, Sources};
+use client::Created;
+use sample::Sample;
+use tool::Jupyter;
+
+const PORT: u16 = 8080;
+/// Both the session's id and its label, so that the link can be read out.
+const NAME: &str = "demo";
+
+pub fn command() -> Command {
+    Command::new("demo")
+        .about("Show a session behind Portico on this machine, with nothing to set up")
+        .after_help(
+            "Examples:\n  \
+             portico demo\n  \
+             portico demo --upstream http://127.0.0.1:8888    your own tool instead\n  \
+             portico demo --tool jupyter                      JupyterLab, if it is installed",
+        )
+        .arg(
+            Arg::new("port")
+                .long("port")
+                .value_name("PORT")
+                .value_parser(value_parser!(u16).range(1..))
+                .help("Where the demo listens [default: 8080, or a free one when that is taken]"),
+        )
+        .arg(
+            Arg::new("upstream")
+                .long("upstream")
+                .value_name("URL")
+                .value_parser(value_parser!(Upstream))
+                .help("Show this tool instead of the sample, as http://host:port"),
+        )
+        .arg(
+            Arg::new("tool")
+                .long("tool")
+                .value_name("TOOL")
+                .value_parser(["jupyter"])
+                .conflicts_with("upstream")
+                .help("Start this tool, which is installed already, instead of the sample"),
+        )
+        .arg(
+            Arg::new("io")
+                .long("io")
+                .value_name("IO")
+                .default_value("auto")
+                .help("How the workers do I/O: auto, uring or epoll"),
+        )
+}
+
+pub fn run(matches: &ArgMatches) -> Outcome {
+    let directory =
+        tempfile::Builder::new().prefix("portico-demo-").tempdir().map_err(Failure::machine)?;
+    let port = port(matches.get_one::<u16>("port").copied())?;
+    let io = matches.get_one::<String>("io").map_or("auto", String::as_str);
+    let settings = demo_settings(directory.path(), port, io)?;
+    logging::start(&settings.log)?;
+    let runtime = serve::runtime()?;
+    let outcome = runtime.block_on(demo(settings, port, directory.path(), matches));
+    // The store's thread ends with the runtime; its files go after it.
+    drop(runtime);
+    let removed = directory.close().map_err(Failure::machine);
+    outcome.and(removed)
+}
+
+/// What the session is.
+enum Shown {
+    Sample(Sample),
+    Jupyter(Jupyter),
+    Own(Upstream),
+}
+
+async fn demo(settings: Settings, port: u16, directory: &Path, matches: &ArgMatches) -> Outcome {
+    // Before the first thing that has to be cleaned up.
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::machine)?;
+    let replica = Replica::start(settings).await?;
+    let shown = match (matches.get_one::<Upstream>("upstream"), matches.contains_id("tool")) {
+        (Some(own), _) => Shown::Own(own.clone()),
+        (None, true) => Shown::Jupyter(Jupyter::start(NAME, directory)?),
+        (None, false) => Shown::Sample(Sample::start().await?),
+    };
+    let (upstream, tool) = match &shown {
+        Shown::Sample(sample) => (sample.upstream(), "sample"),
+        Shown::Jupyter(jupyter) => (jupyter.upstream(), "jupyter"),
+        Shown::Own(upstream) => (upstream.to_string(), "own"),
+    };
+    let session = serde_json::json!({
+        "id": NAME,
+        "label": NAME,
+        "workspace": "demo",
+        "owner": "you",
+        "tool": tool,
+        "upstream": upstream,
+    });
+    let created = client::create(replica.addresses.control, &replica.token, &session).await;
+    let created = created.map_err(|error| match shown {
+        Shown::Own(_) => Failure::settings(error),
+        Shown::Sample(_) | Shown::Jupyter(_) => Failure::ours(error),
+    })?;
+    let created = match shown {
+        Shown::Jupyter(_) => tool::links(&created, NAME),
+        Shown::Sample(_) | Shown::Own(_) => created,
+    };
+    let ready = async {
+        match &shown {
+            Shown::Jupyter(jupyter) => jupyter.ready().await,
+            Shown::Sample(_) | Shown::Own(_) => Ok(()),
+        }
+    };
+    let stop = async {
+        tokio::select! {
+            _ = ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    let outcome = tokio::select! {
+        ready = async {
+            ready.await?;
+            crate::say(&introduction(&created, &upstream, port));
+            std::future::pending::<()>().await;
+            Ok(())
+        } => ready,
+        () = stop => Ok(()),
+        () = replica.finished() => Err(Failure::ours(anyhow::anyhow!("the workers have ended"))),
+    };
+    // Nobody waits for a demo's WebSockets.
+    replica.close_now();
+    replica.finished().await;
+    replica.join();
+    match shown {
+        Shown::Jupyter(jupyter) => jupyter.stop().await,
+        Shown::Sample(sample) => drop(sample),
+        Shown::Own(_) => {}
+    }
+    outcome
+}
+
+/// Through the same door as everybody's: flags, with no file and no environment.
+fn demo_settings(directory: &Path, port: u16, io: &str) -> Outcome<Settings> {
+    let mut listen = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))];
+    // Browsers may try ::1 first for `localhost`; a machine may be without IPv6.
+    let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, port));
+    if TcpListener::bind(v6).is_ok() {
+        listen.push(v6);
+    }
+    let listen: Vec<_> = listen.iter().map(SocketAddr::to_string).collect();
+    let mut sources = Sources::default();
+    sources.set("connect_url", format!("http://localhost:{port}"));
+    sources.set("proxy.http", listen.join(","));
+    sources.set("proxy.io", io);
+    sources.set("control.listen", "127.0.0.1:0");
+    sources.set("management.listen", "127.0.0.1:0");
+    sources.set("store.url", format!("embedded:{}", directory.join("store").display()));
+    sources.set("log.level", "warn");
+    let mut collected = settings::collect(sources);
+    let (settings, _) = settings::check(&mut collected)?;
+    Ok(settings)
+}
+
+/// The wished one, else 8080, else one that is free.
+fn port(wished: Option<u16>) -> Outcome<u16> {
+    let bind = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    let bound = match wished {
+        Some(port) => bind(port)
+            .with_context(|| format!("port {port} is not free, choose another with --port"))
+            .map_err(Failure::settings)?,
+        None => bind(PORT).or_else(|_| bind(0)).map_err(Failure::machine)?,
+    };
+    Ok(bound.local_addr().map_err(Failure::machine)?.port())
+}
+
+fn introduction(created: &Created, upstream: &str, port: u16) -> String {
+    let Created { subdomain, path } = created;
+    format!(
+        "\nPortico shows a session ({upstream}) on port {port}. Open either link:\n\n  \
+         by subdomain  {subdomain}\n  \
+         by path       {path}\n\n\
+         Or look at it from a shell:\n\n  \
+         curl -i {subdomain}\n  \
+         curl -i {path}\n\n\
+         (A browser that does not know *.localhost, such as Safari, needs the link by path.)\n\
+         Ctrl-C stops it and leaves nothing behind.\n"
+    )
+}

@@ -1,0 +1,101 @@
+//! The binary: one subcommand for each thing that Portico does for an operator. It wires the roles
+//! together and contains no logic.
+
+mod serve;
+
+mod demo;
+
+mod settings;
+
+mod replica;
+
+mod logging;
+
+mod failure;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use failure::Outcome;
+use settings::show;
+
+fn main() -> ExitCode {
+    let outcome = match command().try_get_matches() {
+        Ok(matches) => run(&matches),
+        Err(usage) => {
+            // Nothing is left to tell anybody when standard error is gone.
+            let _ = usage.print();
+            return ExitCode::from(if usage.use_stderr() { failure::SETTINGS } else { 0 });
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("portico: {failure}");
+            failure.code()
+        }
+    }
+}
+
+fn run(matches: &ArgMatches) -> Outcome {
+    match matches.subcommand() {
+        Some(("serve", matches)) => serve::run(matches),
+        Some(("demo", matches)) => demo::run(matches),
+        Some(("settings", matches)) => {
+            print_settings(matches);
+            Ok(())
+        }
+        other => unreachable!("clap lets only these subcommands through: {other:?}"),
+    }
+}
+
+fn command() -> Command {
+    Command::new("portico")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("The edge in front of interactive sessions")
+        .after_help(
+            "Examples:\n  \
+             portico demo                            a sample session, nothing to set up\n  \
+             portico demo --upstream http://127.0.0.1:8888   your own tool instead\n  \
+             portico serve --config portico.toml     the real thing\n  \
+             portico serve --help                    every setting as a flag\n  \
+             portico settings                        every setting as a file",
+        )
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(serve::command())
+        .subcommand(demo::command())
+        .subcommand(settings_command())
+}
+
+fn settings_command() -> Command {
+    Command::new("settings")
+        .about("Print an example settings file with every key")
+        .arg(
+            Arg::new("example")
+                .long("example")
+                .action(ArgAction::SetTrue)
+                .help("The file, deploy/portico.example.toml (the default)"),
+        )
+        .arg(
+            Arg::new("markdown")
+                .long("markdown")
+                .action(ArgAction::SetTrue)
+                .conflicts_with("example")
+                .help("The table, deploy/SETTINGS.md"),
+        )
+}
+
+fn print_settings(matches: &ArgMatches) {
+    say(&match matches.get_flag("markdown") {
+        true => show::markdown(),
+        false => show::example(),
+    });
+}
+
+/// On standard output, which may be a pipe that nobody reads any more.
+fn say(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}

@@ -1,0 +1,189 @@
+//! One running Portico: every role in one process, started in the order in which they need each
+//! other. It wires and contains no logic; what a role does is in its crate.
+
+mod addresses;
+
+mod listen;
+
+mod token;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use axum::Router;
+use portico_control::api::{self, ApiSettings};
+use portico_control::feed::{self, FeedHandle};
+use portico_control::store;
+use portico_control::token::Token;
+use portico_core::network::UpstreamNetworks;
+use portico_core::route::RouteTable;
+use portico_proxy::management::{self, Readiness};
+use portico_proxy::{Proxy, SharedTable};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use crate::failure::{Failure, Outcome};
+use crate::settings::Settings;
+pub use addresses::Addresses;
+use addresses::AddressesFile;
+use listen::Bound;
+
+pub struct Replica {
+    pub addresses: Addresses,
+    pub token: Token,
+    proxy: Proxy,
+    state: Arc<State>,
+    /// The API and management servers, which end with this.
+    _servers: JoinSet<()>,
+    _addresses_file: Option<AddressesFile>,
+}
+
+/// What the management listener asks and is asked.
+struct State {
+    feed: FeedHandle,
+    table: SharedTable,
+    draining: AtomicBool,
+    drain_requested: Notify,
+}
+
+impl Replica {
+    /// Returns when everything listens and the stored sessions are routable. To be called on the
+    /// control-plane runtime.
+    pub async fn start(settings: Settings) -> Outcome<Replica> {
+        if let Some(path) = &settings.addresses_file {
+            AddressesFile::remove_old(path)?;
+        }
+
+        let Bound { traffic, control, management, addresses } = Bound::bind(&settings)?;
+        let upstream_networks = UpstreamNetworks {
+            allowed: settings.upstream_networks.clone(),
+            own_listeners: addresses.all(),
+            own_addresses: listen::own_addresses()?,
+        };
+
+        let store = store::open(&settings.store.to_string()).await?;
+        let token = token::obtain(&settings.control.token, &settings.store)?;
+        let table: SharedTable = Arc::new(ArcSwap::from_pointee(RouteTable::default()));
+        let feed = feed::start(store.clone(), table.clone()).await?;
+
+        let for_proxy = proxy_settings(&settings, upstream_networks.clone());
+        let proxy = Proxy::start(for_proxy, traffic, table.clone())?;
+        let for_api = ApiSettings {
+            domains: settings.domains,
+            default_routing: settings.routing,
+            upstream_networks,
+            token: token.clone(),
+            metrics: proxy.registry(),
+        };
+
+        let state = Arc::new(State {
+            feed,
+            table,
+            draining: AtomicBool::new(false),
+            drain_requested: Notify::new(),
+        });
+        let mut servers = JoinSet::new();
+        servers.spawn(serve(control, api::router(for_api, store)));
+        if let Some(listener) = management {
+            servers.spawn(serve(listener, state.management(proxy.registry())));
+        }
+        let file = settings.addresses_file.map(|path| addresses.write(path)).transpose()?;
+        Ok(Replica { addresses, token, proxy, state, _servers: servers, _addresses_file: file })
+    }
+
+    /// `POST /drain` was called.
+    pub async fn drain_requested(&self) {
+        self.state.drain_requested.notified().await;
+    }
+
+    /// No new connections; the open ones finish, WebSockets until the drain timeout.
+    pub fn drain(&self) {
+        self.state.draining.store(true, Ordering::Release);
+        self.proxy.drain();
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.state.draining.load(Ordering::Acquire)
+    }
+
+    pub fn close_now(&self) {
+        self.state.draining.store(true, Ordering::Release);
+        self.proxy.close_now();
+    }
+
+    /// After a change of their files, which a later handshake then sees.
+    pub fn reload_changed_certificates(&self) -> Outcome<bool> {
+        self.proxy.reload_changed_certificates().map_err(Failure::settings)
+    }
+
+    /// All workers are done.
+    pub async fn finished(&self) {
+        self.proxy.finished().await;
+    }
+
+    pub fn reload_certificates(&self) -> Outcome {
+        self.proxy.reload_certificates().map_err(Failure::settings)
+    }
+
+    /// Waits for the workers' threads, and stops the rest. After `finished`.
+    pub fn join(self) {
+        self.proxy.join();
+    }
+}
+
+fn proxy_settings(settings: &Settings, networks: UpstreamNetworks) -> portico_proxy::Settings {
+    let proxy = &settings.proxy;
+    portico_proxy::Settings {
+        listeners: proxy.listeners.clone(),
+        io: proxy.io,
+        workers: proxy.workers,
+        trusted_networks: proxy.trusted_networks.clone(),
+        drain_timeout: proxy.drain_timeout,
+        domains: settings.domains.clone(),
+        upstream_networks: networks,
+        certificates: settings.certificates.clone(),
+        access_log: proxy.access_log,
+    }
+}
+
+impl State {
+    fn management(self: &Arc<Self>, registry: prometheus::Registry) -> Router {
+        let (ready, drain) = (self.clone(), self.clone());
+        management::router(
+            registry,
+            Arc::new(move || ready.readiness()),
+            Arc::new(move || drain.drain_requested.notify_one()),
+        )
+    }
+
+    /// A feed that cannot read the store is told, but is no reason to take traffic away: the routes
+    /// in the table still work.
+    fn readiness(&self) -> Readiness {
+        let status = self.feed.status();
+        let draining = self.draining.load(Ordering::Acquire);
+        let feed = serde_json::json!({
+            "position": status.position.0,
+            "snapshots": status.snapshots,
+            "failure": status.failure,
+        });
+        let detail = [
+            ("draining", draining.into()),
+            ("routes", self.table.load().len().into()),
+            ("feed", feed),
+        ];
+        Readiness {
+            ready: !draining,
+            detail: detail.map(|(name, value)| (name.to_owned(), value)).into_iter().collect(),
+        }
+    }
+}
+
+async fn serve(listener: TcpListener, router: Router) {
+    let ended = axum::serve(listener, router).await.context("a control-plane listener ended");
+    if let Err(error) = ended {
+        tracing::error!("{error:#}");
+    }
+}

@@ -1,0 +1,157 @@
+//! `portico serve`: the life of a Portico from its settings to the last signal.
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use portico_core::label::Label;
+use portico_core::limits;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::failure::{Failure, Outcome};
+use crate::logging;
+use crate::replica::Replica;
+use crate::settings::{self, Settings, Sources, show};
+
+pub fn command() -> Command {
+    Command::new("serve")
+        .about("Run control and data plane in this process")
+        .long_about(
+            "Run control and data plane in this process: the /v1 API, the store, and the\n\
+             listeners that send clients to their sessions.\n\n\
+             A flag wins over PORTICO_* in the environment, that over the file, that over the\n\
+             names of today's installs (CONNECT_PROXY_URL and others), that over the default.",
+        )
+        .after_help(
+            "Examples:\n  \
+             portico serve --connect-url https://connect.example.com --proxy-http 0.0.0.0:8080\n  \
+             portico serve --config portico.toml --io uring\n  \
+             portico serve --config portico.toml --print-config    what is in force\n\n\
+             Signals: TERM or INT drains, a second one ends at once; HUP reads certificates.\n\
+             Exit codes: 64 correct your settings, 69 this machine lacks something, 1 our fault.",
+        )
+        .args(settings::arguments())
+        .arg(
+            Arg::new(PRINT)
+                .long(PRINT)
+                .action(ArgAction::SetTrue)
+                .help("Print the settings in force with their origin, and start nothing"),
+        )
+        .arg(
+            Arg::new(JSON)
+                .long(JSON)
+                .action(ArgAction::SetTrue)
+                .requires(PRINT)
+                .help("Print them as JSON"),
+        )
+}
+
+const PRINT: &str = "print-config";
+const JSON: &str = "json";
+
+pub fn run(matches: &ArgMatches) -> Outcome {
+    let mut collected = settings::collect(Sources::of_process(matches));
+    let checked = settings::check(&mut collected);
+    if matches.get_flag(PRINT) {
+        crate::say(&match matches.get_flag(JSON) {
+            true => show::in_force_json(&collected),
+            false => show::in_force(&collected),
+        });
+        return checked.map(|_| ()).map_err(Failure::from);
+    }
+    let (settings, notes) = checked?;
+    logging::start(&settings.log)?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "portico starts");
+    logging::tell(&notes);
+    runtime()?.block_on(serve(settings))
+}
+
+/// For the control plane; the workers bring their own.
+pub fn runtime() -> Outcome<Runtime> {
+    // Two, so that a slow answer of the API does not hold up `/readyz`.
+    Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .map_err(Failure::machine)
+}
+
+async fn serve(settings: Settings) -> Outcome {
+    // Before anything starts, or an early signal would kill it half-way.
+    let signals = Signals::new()?;
+    let label = Label::parse("label").map_err(Failure::ours)?;
+    let (subdomain, path) = settings.domains.urls(&label, settings.routing);
+    let replica = Replica::start(settings).await?;
+    let addresses = &replica.addresses;
+    tracing::info!(
+        http = ?addresses.http,
+        https = ?addresses.https,
+        control = %addresses.control,
+        management = addresses.management.map(tracing::field::display),
+        "portico listens"
+    );
+    tracing::info!(subdomain, path, "a session called `label` answers here");
+    let asked = signals.until_finished(&replica).await;
+    replica.join();
+    match asked {
+        true => {
+            tracing::info!("portico has ended");
+            Ok(())
+        }
+        false => Err(Failure::ours(anyhow::anyhow!("the workers ended without being asked to"))),
+    }
+}
+
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Outcome<Self> {
+        let on = |kind| signal(kind).map_err(Failure::machine);
+        Ok(Self {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+            hangup: on(SignalKind::hangup())?,
+        })
+    }
+
+    /// Whether somebody asked for the end.
+    async fn until_finished(mut self, replica: &Replica) -> bool {
+        let mut certificates = tokio::time::interval(limits::CERTIFICATE_CHECK_INTERVAL);
+        loop {
+            tokio::select! {
+                () = replica.finished() => return replica.is_draining(),
+                _ = self.terminate.recv() => stop(replica, "SIGTERM"),
+                _ = self.interrupt.recv() => stop(replica, "SIGINT"),
+                () = replica.drain_requested() => stop_gently(replica, "POST /drain"),
+                _ = self.hangup.recv() => match replica.reload_certificates() {
+                    Ok(()) => tracing::info!("certificates are read again"),
+                    Err(error) => tracing::error!("the old certificates stay: {error}"),
+                },
+                _ = certificates.tick() => match replica.reload_changed_certificates() {
+                    Ok(true) => tracing::info!("changed certificates are read"),
+                    Ok(false) => {}
+                    Err(error) => tracing::error!("the old certificates stay: {error}"),
+                },
+            }
+        }
+    }
+}
+
+fn stop(replica: &Replica, asked_by: &str) {
+    if replica.is_draining() {
+        tracing::warn!(asked_by, "asked again: closing everything");
+        replica.close_now();
+    } else {
+        stop_gently(replica, asked_by);
+    }
+}
+
+fn stop_gently(replica: &Replica, asked_by: &str) {
+    if !replica.is_draining() {
+        tracing::info!(asked_by, "draining; a second signal ends at once");
+        replica.drain();
+    }
+}

@@ -1,0 +1,114 @@
+//! The names that today's installs set, read when neither Portico's own environment, flags nor the
+//! file say anything, so that a container can be exchanged with its environment as it is.
+
+use super::mistake::Wrong;
+use super::table::Shape;
+use super::value::Value;
+
+pub struct Name {
+    pub name: &'static str,
+    pub meaning: Meaning,
+}
+
+pub enum Meaning {
+    /// The key that it sets, and how its value reads there.
+    Sets(&'static str, fn(&str) -> Result<Value, Wrong>),
+    /// Asks for something that this version does not do; why that is no reason to stop.
+    NotYet(&'static str),
+    /// Has no meaning here; why.
+    Needless(&'static str),
+}
+
+use Meaning::{Needless, NotYet, Sets};
+
+const REDIS: &str = "this version keeps sessions in its own store (store.url)";
+const SSH: &str = "this version has no SSH";
+const POLICY: &str = "this version has no traffic policies";
+
+/// In order of preference where two set one key.
+pub static NAMES: &[Name] = &[
+    Name { name: "CONNECT_PROXY_URL", meaning: Sets("connect_url", text) },
+    Name { name: "PLATFORM_URL", meaning: Sets("platform_url", text) },
+    Name { name: "TOWER_SERVER_URL", meaning: Sets("platform_url", text) },
+    Name {
+        name: "TOWER_DATA_STUDIO_ALLOWED_WORKSPACES",
+        meaning: Sets("allowed_workspaces", list),
+    },
+    Name { name: "TOWER_DATA_STUDIO_ENABLE_PATH_ROUTING", meaning: Sets("routing", path_routing) },
+    Name { name: "CONNECT_HTTP_PORT", meaning: Sets("proxy.http", http_port) },
+    Name { name: "CONNECT_MANAGEMENT_PORT", meaning: Sets("management.listen", management_port) },
+    Name { name: "CONNECT_LOG_LEVEL", meaning: Sets("log.level", log_level) },
+    Name { name: "CONNECT_TRUSTED_PROXY_CIDRS", meaning: Sets("proxy.trusted_networks", list) },
+    Name {
+        name: "LOCAL_CACHE_TTL",
+        meaning: Needless("routes are pushed to the workers, there is no cache to expire"),
+    },
+    Name {
+        name: "CONNECT_OIDC_CLIENT_REGISTRATION_TOKEN",
+        meaning: NotYet("this version has no login: keep a gate in front of it"),
+    },
+    Name { name: "CONNECT_REDIS_ADDRESS", meaning: NotYet(REDIS) },
+    Name { name: "CONNECT_REDIS_USER", meaning: NotYet(REDIS) },
+    Name { name: "CONNECT_REDIS_PASSWORD", meaning: NotYet(REDIS) },
+    Name { name: "CONNECT_REDIS_DB", meaning: NotYet(REDIS) },
+    Name { name: "CONNECT_REDIS_PREFIX", meaning: NotYet(REDIS) },
+    Name { name: "CONNECT_REDIS_TLS_ENABLE", meaning: NotYet(REDIS) },
+    Name { name: "CONNECT_TUNNEL_URL", meaning: NotYet("sessions are reached at their upstream") },
+    Name { name: "CONNECT_SSH_ENABLED", meaning: NotYet(SSH) },
+    Name { name: "CONNECT_POLICY_B64", meaning: NotYet(POLICY) },
+    Name { name: "CONNECT_POLICY_FILE", meaning: NotYet(POLICY) },
+];
+
+impl Name {
+    /// Whether an empty value says something; else it is as good as unset.
+    pub fn means_something_when_empty(&self) -> bool {
+        // The one of today's names where empty is documented: no workspace at all.
+        self.name == "TOWER_DATA_STUDIO_ALLOWED_WORKSPACES"
+    }
+}
+
+fn text(value: &str) -> Result<Value, Wrong> {
+    Value::from_text(Shape::Text, value)
+}
+
+fn list(value: &str) -> Result<Value, Wrong> {
+    Value::from_text(Shape::List, value)
+}
+
+/// Path routing is switched on where there is no wildcard DNS, so it comes alone.
+fn path_routing(value: &str) -> Result<Value, Wrong> {
+    match value.trim().to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => list("path"),
+        "false" | "0" | "no" | "off" => list("subdomain"),
+        other => Err(Wrong::new(
+            format!("`{other}` is neither true nor false"),
+            "write true or false, or set PORTICO_ROUTING",
+        )),
+    }
+}
+
+fn http_port(value: &str) -> Result<Value, Wrong> {
+    Ok(Value::List(vec![format!("0.0.0.0:{}", port(value)?)]))
+}
+
+/// On all interfaces, as today: probes and scrapers come from other machines.
+fn management_port(value: &str) -> Result<Value, Wrong> {
+    Ok(Value::Text(format!("0.0.0.0:{}", port(value)?)))
+}
+
+fn port(value: &str) -> Result<u16, Wrong> {
+    value.trim().parse().map_err(|_| {
+        Wrong::new(format!("`{}` is not a port", value.trim()), "write a number up to 65535")
+    })
+}
+
+fn log_level(value: &str) -> Result<Value, Wrong> {
+    let level = value.trim().to_ascii_lowercase();
+    // Today's two levels that we do not tell from their neighbours.
+    let level = match level.as_str() {
+        "fatal" => "error",
+        "warning" => "warn",
+        other => other,
+    };
+    text(level)
+}

@@ -1,0 +1,131 @@
+//! The settings for people: what is in force and where it came from, the reference table and the
+//! example file. Secrets are shown as `***`, here and everywhere.
+
+use std::fmt::Write;
+
+use super::collect::{Collected, Entry};
+use super::fallback::{Meaning, NAMES};
+use super::table::{KEYS, Key, Preset, Shape};
+use super::value::Value;
+
+const SECRET: &str = "***";
+
+/// One line each, `key = value  # from …`: TOML that can be used as a file.
+pub fn in_force(collected: &Collected) -> String {
+    let mut text = String::new();
+    for Entry { key, value, origin } in &collected.entries {
+        let name = key.name;
+        // Writing to a `String` cannot fail, here and below.
+        let _ = match shown(key, value.as_ref()) {
+            Some(value) => writeln!(text, "{name} = {value}  # from {origin}"),
+            None => writeln!(text, "# {name} is not set: {}", meaning(key)),
+        };
+    }
+    text
+}
+
+/// `{"proxy.io": {"value": "auto", "from": "default"}, …}`
+pub fn in_force_json(collected: &Collected) -> String {
+    let entry = |entry: &Entry| {
+        let value = match (&entry.value, entry.key.shape) {
+            (Some(_), Shape::Secret) => SECRET.into(),
+            (Some(value), _) => value.to_json(),
+            (None, _) => serde_json::Value::Null,
+        };
+        let json = serde_json::json!({ "value": value, "from": entry.origin.to_string() });
+        (entry.key.name.to_owned(), json)
+    };
+    let object: serde_json::Map<_, _> = collected.entries.iter().map(entry).collect();
+    format!("{:#}\n", serde_json::Value::Object(object))
+}
+
+fn shown(key: &Key, value: Option<&Value>) -> Option<String> {
+    let value = value?;
+    Some(match key.shape {
+        Shape::Secret => format!("\"{SECRET}\""),
+        Shape::Text | Shape::List | Shape::Certificates => value.to_string(),
+    })
+}
+
+fn meaning(key: &Key) -> &'static str {
+    match key.default {
+        Preset::Unset { meaning, .. } => meaning,
+        Preset::Required(_) => "required",
+        Preset::Value(_) => "default",
+    }
+}
+
+/// `deploy/SETTINGS.md`
+pub fn markdown() -> String {
+    let mut text = String::from(
+        "# Settings\n\n\
+         Made from `src/settings/table.rs` by `portico settings --markdown`; a test compares.\n\n\
+         A flag wins over `PORTICO_*` in the environment, that over the file (`--config FILE` or\n\
+         `PORTICO_CONFIG`), that over the names of today's installs, that over the default.\n\
+         `portico serve --print-config` shows what is in force and where it came from. Lists are\n\
+         arrays in the file, and words divided by commas elsewhere; `off` or nothing is the empty\n\
+         list. Times are written with their unit (`30s`, `5m`), addresses as `ip:port`.\n\n\
+         | key | environment, flag | value | default | what it does |\n\
+         | --- | --- | --- | --- | --- |\n",
+    );
+    for key in KEYS {
+        let mut names = format!("`{}`", key.environment());
+        for flag in key.flag().into_iter().chain(key.short_flag.map(str::to_owned)) {
+            let _ = write!(names, " `--{flag}`");
+        }
+        let default = match key.default {
+            Preset::Value("") => "none".to_owned(),
+            Preset::Value(value) => format!("`{value}`"),
+            Preset::Required(_) => "required".to_owned(),
+            Preset::Unset { meaning, .. } => meaning.to_owned(),
+        };
+        let Key { name, form, help, .. } = key;
+        let _ = writeln!(text, "| `{name}` | {names} | {form} | {default} | {help} |");
+    }
+    text.push_str(
+        "\n## Names of today's installs\n\n\
+         Read when nothing else sets the key; the log says which one was used.\n\n\
+         | name | what it does |\n\
+         | --- | --- |\n",
+    );
+    for name in NAMES {
+        let meaning = match name.meaning {
+            Meaning::Sets(key, _) => format!("sets `{key}`"),
+            Meaning::NotYet(why) => format!("a warning and no more: {why}"),
+            Meaning::Needless(why) => format!("nothing: {why}"),
+        };
+        let _ = writeln!(text, "| `{}` | {meaning} |", name.name);
+    }
+    text
+}
+
+/// `deploy/portico.example.toml`: works once `connect_url` is yours.
+pub fn example() -> String {
+    let mut text = String::from(
+        "# Settings of Portico: every key with its default. Made by `portico settings --example`;\n\
+         # SETTINGS.md has the names for environment and flags. Use it with\n\
+         #   portico serve --config portico.toml\n",
+    );
+    let mut section = "";
+    for key in KEYS {
+        if key.section() != section {
+            section = key.section();
+            let _ = writeln!(text, "\n[{section}]");
+        }
+        let _ = write!(text, "\n# {}", key.help);
+        let (mark, value) = match key.default {
+            Preset::Value(value) => ("#", value),
+            Preset::Required(value) => {
+                text.push_str(" Required.");
+                ("", value)
+            }
+            Preset::Unset { meaning, example } => {
+                let _ = write!(text, " Unset: {meaning}.");
+                ("#", example)
+            }
+        };
+        let value = Value::from_text(key.shape, value).map(|v| v.to_string()).unwrap_or_default();
+        let _ = writeln!(text, "\n{mark}{} = {value}", key.last_name());
+    }
+    text
+}

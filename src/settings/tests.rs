@@ -1,0 +1,268 @@
+//! The settings as an operator meets them: which source wins, what a mistake says, what is shown,
+//! and that the documents made from the table are not stale.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::collect::Collected;
+use super::sources::File;
+use super::{Mistakes, Note, Settings, Sources, TokenSource, check, collect, show};
+
+const HERE: &str = "PORTICO_CONNECT_URL=https://connect.example.com";
+
+/// Environment as `NAME=value`.
+fn sources(file: &str, environment: &[&str], flags: &[(&str, &str)]) -> Sources {
+    let mut sources = Sources::default();
+    for pair in environment {
+        let (name, value) = pair.split_once('=').unwrap();
+        sources.environment.push((name.to_owned(), value.to_owned()));
+    }
+    for (name, value) in flags {
+        sources.set(name, *value);
+    }
+    if !file.is_empty() {
+        sources.file = Some(File { path: "portico.toml".into(), text: file.to_owned() });
+    }
+    sources
+}
+
+fn settings(file: &str, environment: &[&str], flags: &[(&str, &str)]) -> (Settings, Vec<Note>) {
+    let mut collected = collect(sources(file, environment, flags));
+    check(&mut collected).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+fn mistakes(file: &str, environment: &[&str], flags: &[(&str, &str)]) -> Vec<String> {
+    let mut collected = collect(sources(file, environment, flags));
+    let Err(Mistakes(mistakes)) = check(&mut collected) else { panic!("there are no mistakes") };
+    mistakes.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn with_a_connect_url_all_else_has_a_default() {
+    let (settings, notes) = settings("", &[HERE], &[]);
+    assert_eq!(settings.domains.session_domain, "connect.example.com");
+    assert_eq!(settings.proxy.listeners.len(), 1);
+    assert_eq!(settings.proxy.listeners[0].address, "0.0.0.0:8080".parse().unwrap());
+    assert!(settings.proxy.workers >= 1);
+    assert_eq!(settings.proxy.drain_timeout, Duration::from_secs(30));
+    assert_eq!(settings.control.listen, "127.0.0.1:7080".parse().unwrap());
+    assert_eq!(settings.management, Some("127.0.0.1:9090".parse().unwrap()));
+    assert!(matches!(settings.control.token, TokenSource::Kept));
+    assert_eq!(notes, []);
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_over_the_file_over_todays_names() {
+    let file =
+        "[proxy]\nio = \"uring\"\nhttp = \"127.0.0.1:3\"\nworkers = 3\n[log]\nlevel = \"warn\"";
+    let environment = [
+        HERE,
+        "PORTICO_PROXY__HTTP=127.0.0.1:2",
+        "PORTICO_PROXY__WORKERS=2",
+        "CONNECT_HTTP_PORT=4",
+        "CONNECT_LOG_LEVEL=DEBUG",
+        "CONNECT_MANAGEMENT_PORT=9100",
+    ];
+    let (settings, notes) = settings(file, &environment, &[("proxy.workers", "1")]);
+    assert_eq!(settings.proxy.workers, 1);
+    assert_eq!(settings.proxy.listeners[0].address.port(), 2);
+    assert_eq!(settings.proxy.io.as_str(), "uring");
+    assert_eq!(settings.log.filter, "warn");
+    assert_eq!(settings.management, Some("0.0.0.0:9100".parse().unwrap()));
+    let notes = format!("{notes:?}");
+    assert!(notes.contains("management.listen is taken from CONNECT_MANAGEMENT_PORT"), "{notes}");
+    assert!(notes.contains("CONNECT_LOG_LEVEL is not used: log.level"), "{notes}");
+}
+
+#[test]
+fn todays_environment_starts_portico_and_what_it_cannot_do_yet_is_said() {
+    let (settings, notes) = settings(
+        "",
+        &[
+            "CONNECT_PROXY_URL=https://connect.example.com",
+            "TOWER_SERVER_URL=https://platform.example.com",
+            "PLATFORM_URL=",
+            "TOWER_DATA_STUDIO_ENABLE_PATH_ROUTING=true",
+            "CONNECT_HTTP_PORT=8081",
+            "CONNECT_LOG_LEVEL=FATAL",
+            "CONNECT_TRUSTED_PROXY_CIDRS=10.0.0.0/8 127.0.0.1",
+            "CONNECT_REDIS_ADDRESS=redis:6379",
+            "CONNECT_OIDC_CLIENT_REGISTRATION_TOKEN=hidden",
+            "LOCAL_CACHE_TTL=2m",
+        ],
+        &[],
+    );
+    assert_eq!(settings.routing.words(), ["path"]);
+    assert_eq!(settings.proxy.listeners[0].address, "0.0.0.0:8081".parse().unwrap());
+    assert_eq!(settings.log.filter, "error");
+    assert_eq!(settings.proxy.trusted_networks.len(), 2);
+    let warnings: Vec<_> = notes.iter().filter(|note| matches!(note, Note::Warning(_))).collect();
+    assert_eq!(warnings.len(), 2, "{notes:?}");
+    assert!(!format!("{notes:?}").contains("hidden"));
+}
+
+#[test]
+fn every_mistake_is_told_at_once_with_key_origin_and_fix() {
+    let file = "conect_url = \"x\"\n[proxy]\nio = \"fast\"\ndrain_timeout = 30\nhttp = \"here\"";
+    let environment =
+        ["PORTICO_PROXY__WORKERS=many", "PORTICO_LOG__LEVL=info", "PORTICO_STORE__URL="];
+    let flags = [("proxy.trusted_networks", "10.0.0.0/8,10.0.0.300"), ("store.url", "redis://r")];
+    let found = mistakes(file, &environment, &flags);
+    for expected in [
+        "conect_url (from portico.toml:1): is not a setting\n    fix: did you mean connect_url?",
+        "proxy.io (from portico.toml:3): `fast` is not one of auto, uring, epoll",
+        "proxy.drain_timeout (from portico.toml:4): `30` is not a duration",
+        "proxy.http (from portico.toml:5): `here` is not an address",
+        "proxy.workers (from PORTICO_PROXY__WORKERS): `many` is not a number",
+        "PORTICO_LOG__LEVL: is not a setting\n    fix: did you mean PORTICO_LOG__LEVEL?",
+        "store.url (from PORTICO_STORE__URL): is empty",
+        "proxy.trusted_networks (from --proxy-trusted-networks): `10.0.0.300` is not a network",
+        "store.url (from --store-url): Redis is not yet supported",
+        "connect_url: is missing",
+    ] {
+        assert!(found.iter().any(|m| m.starts_with(expected)), "{expected} is not in {found:#?}");
+    }
+    assert_eq!(found.len(), 10, "{found:#?}");
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_mistakes() {
+    for (file, environment, expected) in [
+        ("platform_url = \"https://example.org\"", HERE, "must share one registrable domain"),
+        ("session_domain = \"example.org\"", HERE, "must share one registrable domain"),
+        ("[proxy]\nhttp = \"off\"", HERE, "nobody could connect"),
+        ("[proxy]\nhttps = \":443\"", HERE, "tls.certificates: is missing"),
+        ("[proxy]\nhttp = [\":1\", \":1\"]", HERE, "there twice"),
+        ("[tls]\ncertificates = [{ cert = \"/no/c\", key = \"/no/k\" }]", HERE, "/no/k"),
+        ("[tls]\ncertificates = [{ cert = \"/no/c\" }]", HERE, "an item is not"),
+        ("[control]\ntoken = \"short\"", HERE, "must have"),
+        ("[control]\ntoken_file = \"/no/such/file\"", HERE, "/no/such/file"),
+        ("upstream_networks = []", HERE, "would allow nothing"),
+        ("[proxy]\ndrain_timeout = \"1year\"", HERE, "is more than"),
+        ("[proxy]\nproxy_protocol = [\"https\"]", HERE, "is off"),
+        ("allowed_workspaces = []", HERE, "is not yet supported"),
+        ("routing = [\"port\"]", HERE, "is not one of"),
+        ("[proxy]\nproxy_protocol = [\"ftp\"]", HERE, "`ftp`"),
+        ("[proxy\n", HERE, "the file (from portico.toml:1): is not TOML"),
+        ("", "CONNECT_PROXY_URL=connect.example.com", "is not a URL"),
+    ] {
+        let found = mistakes(file, &[environment], &[]);
+        assert_eq!(found.len(), 1, "{file}: {found:#?}");
+        assert!(found[0].contains(expected), "{file}: {found:#?}");
+    }
+    let restricted = [HERE, "TOWER_DATA_STUDIO_ALLOWED_WORKSPACES="];
+    assert!(mistakes("", &restricted, &[])[0].contains("is not yet supported"));
+}
+
+#[test]
+fn what_kubernetes_adds_for_a_service_of_our_name_is_no_mistake() {
+    let links = [
+        HERE,
+        "PORTICO_SERVICE_HOST=10.0.0.1",
+        "PORTICO_SERVICE_PORT_HTTP=80",
+        "PORTICO_PORT=tcp://10.0.0.1:80",
+        "PORTICO_CONTROL_PORT_7080_TCP_ADDR=10.0.0.1",
+    ];
+    settings("", &links, &[]);
+}
+
+#[test]
+fn lists_and_certificates_read_the_same_from_everywhere() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, "").unwrap();
+        path.display().to_string()
+    };
+    let (cert, key) = (file("c"), file("k"));
+    let toml = format!(
+        "[proxy]\nhttp = false\nhttps = [\"8443\", \"[::1]:0\"]\n\
+         [tls]\ncertificates = [{{ cert = \"{cert}\", key = \"{key}\" }}]"
+    );
+    let environment = [
+        HERE.to_owned(),
+        "PORTICO_PROXY__HTTP=".to_owned(),
+        "PORTICO_PROXY__HTTPS=8443, [::1]:0".to_owned(),
+        format!("PORTICO_TLS__CERTIFICATES={cert}:{key}"),
+    ];
+    let environment: Vec<_> = environment.iter().map(String::as_str).collect();
+    let (by_file, _) = settings(&toml, &[HERE], &[]);
+    let (by_environment, _) = settings("", &environment, &[]);
+    for settings in [by_file, by_environment] {
+        let listeners = settings.proxy.listeners;
+        let shown: Vec<_> = listeners.iter().map(|l| (l.address.to_string(), l.tls)).collect();
+        assert_eq!(shown, [("0.0.0.0:8443".to_owned(), true), ("[::1]:0".to_owned(), true)]);
+        assert_eq!(settings.certificates[0].key, PathBuf::from(&key));
+    }
+}
+
+#[test]
+fn a_secret_is_never_shown() {
+    let token = "0123456789abcdef-very-secret";
+    let given = format!("PORTICO_CONTROL__TOKEN={token}");
+    let mut collected = collect(sources("", &[HERE, &given], &[]));
+    let (settings, notes) = check(&mut collected).unwrap();
+    let shown = [
+        show::in_force(&collected),
+        show::in_force_json(&collected),
+        format!("{settings:?} {notes:?}"),
+    ];
+    for text in shown {
+        assert!(text.contains("***") && !text.contains("secret"), "{text}");
+    }
+    let bad = mistakes("", &[HERE, "PORTICO_CONTROL__TOKEN=very secret"], &[]).concat();
+    assert!(!bad.contains("secret"), "{bad}");
+}
+
+#[test]
+fn what_is_in_force_is_shown_with_its_origin_and_can_be_used_as_a_file() {
+    let shown = |collected: &mut Collected| {
+        check(collected).unwrap();
+        show::in_force(collected)
+    };
+    let flags = [("proxy.io", "epoll"), ("proxy.drain_timeout", "1m")];
+    let text = shown(&mut collect(sources("[log]\nlevel = \"debug\"", &[HERE], &flags)));
+    for line in [
+        "connect_url = \"https://connect.example.com\"  # from PORTICO_CONNECT_URL",
+        "session_domain = \"connect.example.com\"  # from connect_url",
+        "routing = [\"subdomain\", \"path\"]  # from default",
+        "proxy.io = \"epoll\"  # from --proxy-io",
+        "log.level = \"debug\"  # from portico.toml:2",
+        "# platform_url is not set: not checked",
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+    }
+    let values = |text: &str| -> Vec<_> {
+        text.lines().map(|line| line.split("  # from").next().unwrap().to_owned()).collect()
+    };
+    let again = shown(&mut collect(sources(&text, &[], &[])));
+    assert_eq!(values(&again), values(&text));
+}
+
+#[test]
+fn the_example_starts_portico_and_each_of_its_lines_is_a_setting() {
+    let example = show::example();
+    let (settings, _) = settings(&example, &[], &[]);
+    assert_eq!(settings.domains.connect.host, "connect.example.com");
+    // A line of its own is `#key = …`; prose is `# …`.
+    let every = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if !rest.starts_with(' ') => rest.to_owned(),
+        _ => line.to_owned(),
+    };
+    let text: Vec<_> = example.lines().map(every).collect();
+    let collected = collect(sources(&text.join("\n"), &[], &[]));
+    assert_eq!(collected.mistakes, []);
+    assert!(collected.entries.iter().all(|entry| entry.value.is_some()));
+}
+
+/// `cargo run -- settings --markdown >deploy/SETTINGS.md`, and `--example` for the other.
+#[test]
+fn the_documents_made_from_the_table_are_not_stale() {
+    for (name, made) in
+        [("deploy/SETTINGS.md", show::markdown()), ("deploy/portico.example.toml", show::example())]
+    {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name);
+        let kept = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(kept == made, "{name} is stale: make it again with `portico settings`");
+    }
+}

@@ -1,0 +1,197 @@
+//! The meaning of single values: addresses, networks, durations, files. Each says what is wrong and
+//! how it is written right; none knows which key it reads.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use portico_control::token::Token;
+use portico_core::limits;
+use portico_proxy::CertificateFiles;
+use tracing_subscriber::EnvFilter;
+
+use crate::settings::StoreUrl;
+use crate::settings::mistake::Wrong;
+use crate::settings::value::Value;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProxyProtocol {
+    pub http: bool,
+    pub https: bool,
+}
+
+pub fn not_one_of(value: &Value, words: &str) -> Wrong {
+    Wrong::new(format!("`{}` is not one of {words}", value.text()), format!("write one of {words}"))
+}
+
+/// `ip:port`, `localhost:port`, or only a port, which then is at `host`.
+fn socket_address(text: &str, host: &str) -> Result<SocketAddr, Wrong> {
+    let bare = text.strip_prefix(':').unwrap_or(text);
+    let text = match bare.parse::<u16>() {
+        Ok(port) => format!("{host}:{port}"),
+        Err(_) => text.replacen("localhost:", "127.0.0.1:", 1),
+    };
+    text.parse().map_err(|_| {
+        Wrong::new(
+            format!("`{text}` is not an address"),
+            "write 127.0.0.1:8080, 0.0.0.0:8080 for all interfaces, [::]:8080 for IPv6 too",
+        )
+    })
+}
+
+pub fn address(value: &Value, host: &str) -> Result<SocketAddr, Wrong> {
+    socket_address(value.text(), host)
+}
+
+pub fn address_or_off(value: &Value, host: &str) -> Result<Option<SocketAddr>, Wrong> {
+    match value.text() {
+        "" | "off" => Ok(None),
+        text => socket_address(text, host).map(Some),
+    }
+}
+
+pub fn addresses(value: &Value, host: &str) -> Result<Vec<SocketAddr>, Wrong> {
+    let addresses: Vec<_> =
+        value.list().iter().map(|text| socket_address(text, host)).collect::<Result<_, _>>()?;
+    let twice = addresses
+        .iter()
+        .enumerate()
+        .find(|(at, address)| address.port() != 0 && addresses[..*at].contains(address));
+    match twice {
+        Some((_, address)) => Err(Wrong::new(format!("{address} is there twice"), "write it once")),
+        None => Ok(addresses),
+    }
+}
+
+/// An empty list must not come to mean everything.
+pub fn upstream_networks(value: &Value) -> Result<Vec<IpNet>, Wrong> {
+    match networks(value)? {
+        none if none.is_empty() => Err(Wrong::new(
+            "is empty, which would allow nothing",
+            "name the networks, or remove the setting to allow all but the dangerous ones",
+        )),
+        some => Ok(some),
+    }
+}
+
+/// A single address is a network of one.
+pub fn networks(value: &Value) -> Result<Vec<IpNet>, Wrong> {
+    let network = |text: &String| {
+        let address = || text.parse::<IpAddr>().map(IpNet::from);
+        text.parse::<IpNet>().or_else(|_| address()).map_err(|_| {
+            Wrong::new(format!("`{text}` is not a network"), "write it as 10.0.0.0/8 or fd00::/8")
+        })
+    };
+    value.list().iter().map(network).collect()
+}
+
+pub fn workers(value: &Value) -> Result<usize, Wrong> {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    match value.text() {
+        "auto" | "0" => Ok(cores().min(limits::WORKERS_MAX)),
+        text => match text.parse() {
+            Ok(workers) if (1..=limits::WORKERS_MAX).contains(&workers) => Ok(workers),
+            _ => Err(Wrong::new(
+                format!("`{text}` is not a number from 1 to {}", limits::WORKERS_MAX),
+                "write a number, or auto for one worker each core",
+            )),
+        },
+    }
+}
+
+pub fn proxy_protocol(value: &Value) -> Result<ProxyProtocol, Wrong> {
+    let mut on = ProxyProtocol { http: false, https: false };
+    for word in value.list() {
+        match word.as_str() {
+            "http" => on.http = true,
+            "https" => on.https = true,
+            other => {
+                let wrong = format!("`{other}` is not one of http, https");
+                return Err(Wrong::new(wrong, "name the listeners, as in [\"http\"]"));
+            }
+        }
+    }
+    Ok(on)
+}
+
+pub fn drain_timeout(value: &Value) -> Result<Duration, Wrong> {
+    let duration = humantime::parse_duration(value.text()).map_err(|_| {
+        let wrong = format!("`{}` is not a duration", value.text());
+        Wrong::new(wrong, "write a number with its unit, as in 30s, 5m or 1h")
+    })?;
+    if duration > limits::DRAIN_TIMEOUT_MAX {
+        let max = humantime::format_duration(limits::DRAIN_TIMEOUT_MAX);
+        let wrong = format!("`{}` is more than {max}", value.text());
+        return Err(Wrong::new(wrong, format!("write at most {max}")));
+    }
+    Ok(duration)
+}
+
+pub fn file(value: &Value) -> Result<PathBuf, Wrong> {
+    match value.text() {
+        "" => Err(Wrong::new("is empty", "write a path, or remove the setting")),
+        text => Ok(PathBuf::from(text)),
+    }
+}
+
+/// The files are opened here only to hear of all that are missing at once; the proxy reads them.
+pub fn certificates(value: &Value) -> Result<Vec<CertificateFiles>, Wrong> {
+    let readable = |path: &Path| match std::fs::File::open(path) {
+        Ok(_) => None,
+        Err(error) => Some(format!("{}: {error}", path.display())),
+    };
+    let files: Vec<_> = value
+        .certificates()
+        .iter()
+        .map(|(cert, key)| CertificateFiles { cert: cert.into(), key: key.into() })
+        .collect();
+    let broken: Vec<_> =
+        files.iter().flat_map(|f| [&f.cert, &f.key]).filter_map(|path| readable(path)).collect();
+    if broken.is_empty() {
+        Ok(files)
+    } else {
+        Err(Wrong::new(broken.join("; "), "correct the paths, or the files' rights"))
+    }
+}
+
+/// What is wrong with it must not be said with the text.
+pub fn token(value: &Value) -> Result<String, Wrong> {
+    match Token::parse(value.text()) {
+        Ok(_) => Ok(value.text().to_owned()),
+        Err(error) => Err(Wrong::new(
+            error.to_string(),
+            "use a long random text, such as that of `openssl rand -hex 32`",
+        )),
+    }
+}
+
+pub fn store(value: &Value) -> Result<StoreUrl, Wrong> {
+    let url = value.text();
+    match url.split_once(':') {
+        Some(("embedded", directory)) if !directory.is_empty() => {
+            Ok(StoreUrl { directory: directory.into() })
+        }
+        Some((scheme, _)) if scheme.starts_with("redis") => Err(Wrong::new(
+            "Redis is not yet supported",
+            "use embedded:/var/lib/portico; one process holds its own sessions for now",
+        )),
+        _ => Err(Wrong::new(
+            format!("`{url}` is not embedded:DIR"),
+            "write embedded: and a directory, as in embedded:/var/lib/portico",
+        )),
+    }
+}
+
+/// One level, or `EnvFilter`'s directives, whose own parser takes any word for a module's name.
+pub fn log_filter(value: &Value) -> Result<String, Wrong> {
+    let text = value.text();
+    let words = text.split(',').map(str::trim);
+    let level = |word: &str| {
+        ["off", "error", "warn", "info", "debug", "trace"].contains(&word) || word.contains('=')
+    };
+    if words.clone().all(level) && EnvFilter::builder().parse(text).is_ok() {
+        return Ok(text.to_owned());
+    }
+    Err(not_one_of(value, "error, warn, info, debug, trace"))
+}
