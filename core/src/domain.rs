@@ -1,6 +1,7 @@
 //! The names that Portico answers to: the connect host, the session domain, and how a `Host` maps
-//! to one of them. Children (`abcd.connect.example.com`) and siblings (`connect.studios.example.com`
-//! with `abcd.studios.example.com`) of the connect host are both session hosts.
+//! to one of them. Children (`abcd.connect.example.com`) and siblings
+//! (`connect.studios.example.com` with `abcd.studios.example.com`) of the connect host are both
+//! session hosts.
 
 use crate::label::Label;
 use crate::limits;
@@ -57,7 +58,8 @@ pub enum DomainError {
     )]
     DifferentRoot { ours: String, ours_root: String, platform: String, platform_root: String },
     #[error(
-        "the session domain {session} and the connect host {connect} must share one registrable domain"
+        "the session domain {session} and the connect host {connect} must share one registrable \
+         domain"
     )]
     SessionRoot { session: String, connect: String },
 }

@@ -14,8 +14,8 @@ pub const REASON_BYTES_MAX: usize = 512;
 
 /// Request line: RFC 9112 §3 recommends that at least 8,000 octets are supported. 414 beyond.
 pub const REQUEST_LINE_BYTES_MAX: usize = 16 * 1024;
-/// A whole head, request or response. Browsers cut cookies at about 8 KiB a domain, and siblings can
-/// fill several domains' worth; beyond it the answer is 431.
+/// A whole head, request or response. Browsers cut cookies at about 8 KiB a domain, and siblings
+/// can fill several domains' worth; beyond it the answer is 431.
 pub const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Fields in a head: real heads have under 50.
 pub const HEAD_FIELDS_MAX: usize = 128;
@@ -74,8 +74,8 @@ pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// While an upstream takes its time, the client's connection is looked at this often: who has left
 /// is not answered, and frees both connections.
 pub const CLIENT_CHECK_INTERVAL: Duration = Duration::from_secs(5);
-/// A relay of which one side has ended its stream: how long the other may be silent. Without a bound
-/// a client that is gone for good would hold the session's socket for ever.
+/// A relay of which one side has ended its stream: how long the other may be silent. Without a
+/// bound a client that is gone for good would hold the session's socket for ever.
 pub const HALF_CLOSED_TIMEOUT: Duration = Duration::from_secs(300);
 /// After a drain's end, for the connections that were shut down to finish.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);

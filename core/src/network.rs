@@ -1,6 +1,7 @@
 //! Where Portico may connect to. An upstream is written by whoever holds an API token; this is what
-//! keeps it from being the cloud's metadata service or Portico's own API. Asked twice: when a session
-//! is registered with an address, and at each connect for the address that a name resolved to.
+//! keeps it from being the cloud's metadata service or Portico's own API. Asked twice: when a
+//! session is registered with an address, and at each connect for the address that a name resolved
+//! to.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

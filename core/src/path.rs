@@ -1,4 +1,5 @@
-//! Path routing: which session a path under `/_studio/` names, and that what follows stays below it.
+//! Path routing: which session a path under `/_studio/` names, and that what follows stays below
+//! it.
 
 use crate::domain::{LabelText, PATH_PREFIX};
 
@@ -84,7 +85,8 @@ impl Segment {
         }
     }
 
-    /// An empty segment does not count as one: a tool that merges slashes must not be led out either.
+    /// An empty segment does not count as one: a tool that merges slashes must not be led out
+    /// either.
     fn step(self) -> i32 {
         match self {
             Segment::Empty | Segment::Dot => 0,

@@ -162,7 +162,8 @@ mod tests {
     #[test]
     fn form_1_is_fixed() {
         let bytes = r#"{"v":1,"version":7,"id":"3e8370e7","label":"a3e8370e7",
-            "workspace":"genomics","owner":"ada@example.com","tool":"jupyter","upstream":"http://[fd00::7]:8888",
+            "workspace":"genomics","owner":"ada@example.com","tool":"jupyter",
+            "upstream":"http://[fd00::7]:8888",
             "state":"errored","reason":"spot instance \"reclaimed\" ☹",
             "routing":["subdomain","path"],"host_header":"upstream","strip_prefix":true,
             "created_at_ms":1795000000123,"changed_at_ms":1795000000456}"#;

@@ -1,6 +1,6 @@
 //! The route table: label → session entry, as a worker reads it. Immutable; a change makes a new
-//! table that shares all but the touched shards with the old one, so that publishing one route among
-//! a million copies about a thousand entries, and nobody's connection is looked at.
+//! table that shares all but the touched shards with the old one, so that publishing one route
+//! among a million copies about a thousand entries, and nobody's connection is looked at.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -85,7 +85,8 @@ fn with_port(host: Host, port: u16) -> Result<Upstream, UpstreamError> {
 }
 
 /// Letters, digits, `-` and `_` in labels of at most 63, 253 in all. A name whose last label is a
-/// number is refused: resolvers read such names as addresses in forms (`0x7f.1`) that hide a target.
+/// number is refused: resolvers read such names as addresses in forms (`0x7f.1`) that hide a
+/// target.
 fn is_dns_name(name: &str) -> bool {
     let label = |l: &str| {
         (1..=63).contains(&l.len())

@@ -200,8 +200,8 @@ impl Connection {
         self.reply(reply).await
     }
 
-    /// Ends our direction and drops what still arrives, for a while: closing at once would reset the
-    /// connection and could take the answer with it (RFC 9112 §9.6).
+    /// Ends our direction and drops what still arrives, for a while: closing at once would reset
+    /// the connection and could take the answer with it (RFC 9112 §9.6).
     async fn linger(&mut self) {
         self.watched.watch.enter(Phase::Linger, limits::LINGER_TIMEOUT);
         self.inbound.clear();

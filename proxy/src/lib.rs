@@ -1,8 +1,8 @@
 //! The data plane: listeners, workers, TLS, connections, the upstream pool, relays and metrics.
 //!
-//! A worker is one pinned thread with its own ring (or epoll), its own listening sockets and its own
-//! pool. It reads routes from an immutable table through one atomic pointer; it never talks to the
-//! store or the API, and does not know that they exist.
+//! A worker is one pinned thread with its own ring (or epoll), its own listening sockets and its
+//! own pool. It reads routes from an immutable table through one atomic pointer; it never talks to
+//! the store or the API, and does not know that they exist.
 
 mod settings;
 mod listener;

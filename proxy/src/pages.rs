@@ -116,16 +116,19 @@ impl Page {
 }
 
 /// No script runs on these pages, and nobody learns from a `Referer` which session was asked for.
-const BROWSER_RULES: &str = "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n\
+const BROWSER_RULES: &str = "\
+     Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n\
      Cross-Origin-Opener-Policy: same-origin-allow-popups\r\n\
      Referrer-Policy: no-referrer\r\n\
      X-Content-Type-Options: nosniff\r\n";
 
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;margin:0;color:#1c2733;background:#f5f7f9}\
+const STYLE: &str = "\
+     body{font:16px/1.5 system-ui,sans-serif;margin:0;color:#1c2733;background:#f5f7f9}\
      main{max-width:34rem;margin:18vh auto 0;padding:0 1.5rem}h1{font-size:1.5rem}\
      code{background:#e4e9ee;padding:.1em .4em;border-radius:.25em}.wait{color:#5a6b7b}\
      footer{margin-top:3rem;color:#8292a2;font-size:.8rem}\
-     @media(prefers-color-scheme:dark){body{color:#dde5ec;background:#141a20}code{background:#26313b}}";
+     @media(prefers-color-scheme:dark){body{color:#dde5ec;background:#141a20}\
+     code{background:#26313b}}";
 
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

@@ -1,5 +1,5 @@
-//! Connections to upstreams: idle ones kept for the next request, new ones opened with a deadline to
-//! an address that is allowed, and a short memory of addresses that just refused.
+//! Connections to upstreams: idle ones kept for the next request, new ones opened with a deadline
+//! to an address that is allowed, and a short memory of addresses that just refused.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -75,8 +75,9 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         let sockets = idle.get_mut(&address)?;
         while let Some(Idle { socket, .. }) = sockets.pop() {
-            // A system call, and worth it: bytes that came after an answer belong to nobody, and would
-            // be taken for the next one; and a closed connection is found before the request is sent.
+            // A system call, and worth it: bytes that came after an answer belong to nobody, and
+            // would be taken for the next one; and a closed connection is found before the request
+            // is sent.
             if socket.peek() == Peek::Nothing {
                 context.counters.upstream_connections_reused.add(1);
                 return Some(Lease { socket, address, reused: true });

@@ -1,5 +1,5 @@
-//! Start and end of the data plane: threads, the choice of the io back end, and the signals that the
-//! process passes on.
+//! Start and end of the data plane: threads, the choice of the io back end, and the signals that
+//! the process passes on.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,6 +1,6 @@
 //! Deadlines. Each connection says in a cell what it is waiting for and until when; once a tick the
-//! worker looks at all of them. Setting a deadline is two stores, no timer is made or cancelled, and
-//! one that has passed shuts a socket down, so that the operation in flight completes.
+//! worker looks at all of them. Setting a deadline is two stores, no timer is made or cancelled,
+//! and one that has passed shuts a socket down, so that the operation in flight completes.
 
 use std::cell::{Cell, RefCell};
 use std::net::Shutdown;

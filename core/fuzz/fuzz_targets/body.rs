@@ -1,6 +1,6 @@
 //! Any bytes as a body, in any pieces: where it ends, where it goes wrong and what is in it does
-//! not depend on the pieces, nor on which of the two ways of reading is taken; and a plain decoder that
-//! shares no code finds the same content.
+//! not depend on the pieces, nor on which of the two ways of reading is taken; and a plain decoder
+//! that shares no code finds the same content.
 
 #![no_main]
 

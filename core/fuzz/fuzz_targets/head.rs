@@ -1,5 +1,6 @@
 //! Any bytes as a request head and as a response head: the verdict does not depend on how they
-//! came, and what is accepted goes out as one head with the same meaning and no field that ends here.
+//! came, and what is accepted goes out as one head with the same meaning and no field that ends
+//! here.
 
 #![no_main]
 

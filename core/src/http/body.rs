@@ -1,5 +1,5 @@
-//! Where a body ends: a byte-at-a-time-proof reader of lengths and chunks. Strict about every byte of
-//! the chunked framing (RFC 9112 §7.1), because the framing is sent on as it came.
+//! Where a body ends: a byte-at-a-time-proof reader of lengths and chunks. Strict about every byte
+//! of the chunked framing (RFC 9112 §7.1), because the framing is sent on as it came.
 
 use super::field::{self, Field};
 use super::request::BodyLength;
@@ -98,7 +98,8 @@ impl BodyReader {
         Ok(consumed)
     }
 
-    /// Takes bytes up to the end of the next run of content: for a receiver that must not see chunks.
+    /// Takes bytes up to the end of the next run of content: for a receiver that must not see
+    /// chunks.
     pub fn read(&mut self, input: &[u8]) -> Result<Progress, BadChunk> {
         let progress = match &mut self.state {
             State::Done => Progress { consumed: 0, content: (0, 0), done: true },

@@ -25,8 +25,8 @@ pub enum SetCookie {
     DropName,
 }
 
-/// `host` is the session's own; `prefix` is `/_studio/<label>` under path routing, where all sessions
-/// share the host; `stripped` says that the tool does not know of the prefix.
+/// `host` is the session's own; `prefix` is `/_studio/<label>` under path routing, where all
+/// sessions share the host; `stripped` says that the tool does not know of the prefix.
 pub fn set_cookie(value: &[u8], host: &str, prefix: Option<&str>, stripped: bool) -> SetCookie {
     let mut parts = value.split(|b| *b == b';').map(|part| part.trim_ascii());
     if is_ours(sent_name(parts.next().unwrap_or_default())) {

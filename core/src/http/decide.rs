@@ -1,5 +1,5 @@
-//! What to do with a request: which session's route it takes, or which answer it gets from the edge.
-//! Pure: host, path and table in, decision out.
+//! What to do with a request: which session's route it takes, or which answer it gets from the
+//! edge. Pure: host, path and table in, decision out.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The header fields that the edge acts on, told apart once per field by length and letters, so that
-//! every later rule is a match on one byte.
+//! The header fields that the edge acts on, told apart once per field by length and letters, so
+//! that every later rule is a match on one byte.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Field {
@@ -98,7 +98,8 @@ fn classify_proxy(name: &[u8], len: usize) -> Field {
 }
 
 /// More names behind `X-` by which tools let a proxy say who asks, how and for what: Tornado, and
-/// so Jupyter, takes the scheme from `X-Scheme` first, WSGI tools their prefix from `X-Script-Name`.
+/// so Jupyter, takes the scheme from `X-Scheme` first, WSGI tools their prefix from
+/// `X-Script-Name`.
 const FORWARDED_OTHER: [&str; 8] = [
     "real-ip",
     "client-ip",

@@ -164,8 +164,8 @@ fn write_forwarding(
     }
     out.extend_from_slice(b"for=");
     client.write_forwarded_node(out);
-    // With a port it would have to stand in quotes (RFC 7239 §4), which tools do not take off before
-    // they compare it with an origin (code-server); X-Forwarded-Host says it in any case.
+    // With a port it would have to stand in quotes (RFC 7239 §4), which tools do not take off
+    // before they compare it with an origin (code-server); X-Forwarded-Host says it in any case.
     if !request.authority.contains(':') {
         out.extend_from_slice(b";host=");
         out.extend_from_slice(request.authority.as_bytes());

@@ -1,5 +1,6 @@
 //! Where a head ends, and its lines: shared by requests and responses. Finds what `httparse` would
-//! forgive (bare line feeds) before it is asked, and bounds the work done on a head that never ends.
+//! forgive (bare line feeds) before it is asked, and bounds the work done on a head that never
+//! ends.
 
 use std::mem::MaybeUninit;
 

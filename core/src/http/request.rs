@@ -1,4 +1,5 @@
-//! A request head, parsed and judged: what it asks for and where its body ends, or why it is refused.
+//! A request head, parsed and judged: what it asks for and where its body ends, or why it is
+//! refused.
 
 use httparse::{Header, Status};
 
@@ -89,7 +90,8 @@ impl<'h, 'b> Request<'h, 'b> {
         else {
             return Err(Refusal::Malformed);
         };
-        // httparse skips empty lines in front; one is enough of a courtesy, and it is not ours to give.
+        // httparse skips empty lines in front; one is enough of a courtesy, and it is not ours to
+        // give.
         if !buffer.starts_with(method.as_bytes()) {
             return Err(Refusal::Malformed);
         }
@@ -280,7 +282,8 @@ fn authority<'b>(
     }
 }
 
-/// `host`, `host:port`, `[v6]`, `[v6]:port`: names and addresses only, no user, no percent-encoding.
+/// `host`, `host:port`, `[v6]`, `[v6]:port`: names and addresses only, no user, no
+/// percent-encoding.
 fn is_authority(text: &str) -> bool {
     let host = host_of(text);
     let port = &text[host.len()..];

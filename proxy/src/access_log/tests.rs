@@ -35,7 +35,8 @@ fn both_forms_say_the_same() {
         concat!(
             r#"{"time":"2026-11-18T11:06:40.123Z","client":"192.0.2.1:4711","session":"a1b2c3d4","#,
             r#""host":"a1b2c3d4.connect.example.com","method":"GET","#,
-            r#""target":"/lab?token=***&reset","status":200,"bytes_in":310,"bytes_out":4096,"duration_ms":1.234,"upgrade":false,"#,
+            r#""target":"/lab?token=***&reset","status":200,"bytes_in":310,"bytes_out":4096,"#,
+            r#""duration_ms":1.234,"upgrade":false,"#,
             r#""user_agent":"curl/8"}"#
         )
     );

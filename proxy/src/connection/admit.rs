@@ -1,5 +1,6 @@
-//! From the bytes of a head to what will be done: forward, with the rewritten head ready to send, or
-//! reply, with the answer ready to send. Nothing here waits, so the received bytes are only borrowed.
+//! From the bytes of a head to what will be done: forward, with the rewritten head ready to send,
+//! or reply, with the answer ready to send. Nothing here waits, so the received bytes are only
+//! borrowed.
 
 use std::cell::RefCell;
 use std::sync::Arc;

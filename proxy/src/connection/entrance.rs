@@ -64,7 +64,11 @@ pub(super) async fn enter(
         Err(error) => {
             let result = if watch.expired() { HandshakeResult::Timeout } else { error.result() };
             worker.counters.tls_handshakes.at(result).add(1);
-            tracing::debug!(client = %client.address, error = &error as &dyn std::error::Error, "TLS handshake failed");
+            tracing::debug!(
+                client = %client.address,
+                error = &error as &dyn std::error::Error,
+                "TLS handshake failed"
+            );
             None
         }
     }

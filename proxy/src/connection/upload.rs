@@ -1,5 +1,6 @@
-//! A request's body on its way to the session. Runs beside the download until the body has ended, or
-//! the client has: after the answer it goes on reading and drops what comes, for the linger's time.
+//! A request's body on its way to the session. Runs beside the download until the body has ended,
+//! or the client has: after the answer it goes on reading and drops what comes, for the linger's
+//! time.
 
 use std::cell::{Cell, RefCell};
 use std::net::Shutdown;
@@ -171,8 +172,8 @@ impl<'a> Upload<'a> {
     }
 }
 
-/// How long the next piece of a body may take. What came faster than the least rate is credit, up to
-/// a bound; so a whole body is never limited, only a client that stalls.
+/// How long the next piece of a body may take. What came faster than the least rate is credit, up
+/// to a bound; so a whole body is never limited, only a client that stalls.
 fn patience(bytes: u64) -> Duration {
     let credit = Duration::from_secs(bytes / limits::BODY_BYTES_PER_SECOND_MIN);
     limits::BODY_PATIENCE + credit.min(limits::BODY_PATIENCE)

@@ -1,5 +1,6 @@
-//! Accepting connections. A wait for the next one is a poll, and the accept itself does not wait: so
-//! there is never an accept in flight that could swallow a connection when the listener is stopped.
+//! Accepting connections. A wait for the next one is a poll, and the accept itself does not wait:
+//! so there is never an accept in flight that could swallow a connection when the listener is
+//! stopped.
 
 use std::cell::Cell;
 use std::io;

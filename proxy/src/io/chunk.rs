@@ -43,7 +43,8 @@ unsafe impl StableBytes for &'static [u8] {
     }
 }
 
-// SAFETY: the storage is a heap allocation or a buffer of the ring's mapping, both of a fixed place.
+// SAFETY: the storage is a heap allocation or a buffer of the ring's mapping, both of a fixed
+// place.
 unsafe impl StableBytes for Chunk {
     fn bytes(&self) -> &[u8] {
         self

@@ -67,8 +67,8 @@ impl Driver {
     }
 }
 
-/// `SINGLE_ISSUER` and `COOP_TASKRUN` (Linux 6.0, 5.19) spare interrupts between processors. Kernels
-/// before them refuse the flags with EINVAL and get a plain ring.
+/// `SINGLE_ISSUER` and `COOP_TASKRUN` (Linux 6.0, 5.19) spare interrupts between processors.
+/// Kernels before them refuse the flags with EINVAL and get a plain ring.
 pub(super) fn uring_runtime(entries: u32, completions: u32) -> io::Result<tokio_uring::Runtime> {
     let start = |cooperative: bool| {
         let mut ring = tokio_uring::uring_builder();
@@ -104,8 +104,8 @@ fn ring_descriptors() -> io::Result<Vec<RawFd>> {
 pub(crate) fn pin_to_core(index: usize) -> io::Result<()> {
     let allowed = allowed_cores()?;
     let core = allowed[index % allowed.len()];
-    // SAFETY: an all-zero set is a valid empty one, `core` came out of such a set, and both are valid
-    // for the duration of the call.
+    // SAFETY: an all-zero set is a valid empty one, `core` came out of such a set, and both are
+    // valid for the duration of the call.
     let result = unsafe {
         let mut set: libc::cpu_set_t = std::mem::zeroed();
         libc::CPU_SET(core, &mut set);

@@ -44,9 +44,9 @@ impl EpollSocket {
             if length == 0 || length == buffer.len() {
                 return Ok(length);
             }
-            // A short read emptied the queue: saying "would block" makes tokio wait for the next edge
-            // instead of spending a system call to find nothing. An end of stream that came with the
-            // bytes is remembered apart from that.
+            // A short read emptied the queue: saying "would block" makes tokio wait for the next
+            // edge instead of spending a system call to find nothing. An end of stream that came
+            // with the bytes is remembered apart from that.
             partial = Some(length);
             Err(io::ErrorKind::WouldBlock.into())
         });

@@ -1,5 +1,6 @@
-//! Whether this process may use io_uring: a ring is set up and an operation goes through it. Refusals
-//! are common (Docker's and containerd's default seccomp profiles, a sysctl) and must not be a panic.
+//! Whether this process may use io_uring: a ring is set up and an operation goes through it.
+//! Refusals are common (Docker's and containerd's default seccomp profiles, a sysctl) and must not
+//! be a panic.
 
 use std::io;
 

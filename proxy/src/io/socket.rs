@@ -91,8 +91,8 @@ impl Socket {
         })))
     }
 
-    /// Starts a connection to `address`; it is there once [`Socket::connected`] says so. The socket is
-    /// given out before that, so that a deadline can shut it down.
+    /// Starts a connection to `address`; it is there once [`Socket::connected`] says so. The socket
+    /// is given out before that, so that a deadline can shut it down.
     pub(crate) fn connect(driver: &Driver, address: SocketAddr) -> io::Result<Self> {
         let raw = RawSocket::new(Domain::for_address(address), Type::STREAM.cloexec(), None)?;
         raw.set_nonblocking(true)?;
@@ -143,8 +143,8 @@ impl Socket {
         let _ = SockRef::from(&self.fd()).shutdown(how);
     }
 
-    /// Ends the connection with a reset: for a body that was cut short, so that the other side cannot
-    /// take what it has for the whole.
+    /// Ends the connection with a reset: for a body that was cut short, so that the other side
+    /// cannot take what it has for the whole.
     pub(crate) fn reset(&self) {
         let _ = SockRef::from(&self.fd()).set_linger(Some(std::time::Duration::ZERO));
         self.shutdown(Shutdown::Both);

@@ -1,8 +1,8 @@
-//! A socket driven by completions, through tokio-uring: one-shot receives that pick one of the ring's
-//! provided buffers when bytes are there, and sends from whatever memory holds the bytes.
+//! A socket driven by completions, through tokio-uring: one-shot receives that pick one of the
+//! ring's provided buffers when bytes are there, and sends from whatever memory holds the bytes.
 //!
-//! Unsafe code stands here because the kernel reads and writes memory that it was told of. Every entry
-//! pushed to the ring owns, in the operation's data, what it points to.
+//! Unsafe code stands here because the kernel reads and writes memory that it was told of. Every
+//! entry pushed to the ring owns, in the operation's data, what it points to.
 
 use std::io;
 use std::marker::PhantomData;
@@ -25,8 +25,8 @@ pub(super) struct UringSocket {
     ring: Rc<BufferRing>,
 }
 
-/// A receive on its way. Written out, as is `Sending`, because these futures lie in every connection's
-/// task: as async functions they would be four times as large.
+/// A receive on its way. Written out, as is `Sending`, because these futures lie in every
+/// connection's task: as async functions they would be four times as large.
 #[derive(Default)]
 pub(super) enum Receiving {
     #[default]
@@ -186,7 +186,8 @@ impl<D: 'static> OneshotOutputTransform for Outcome<D> {
     }
 }
 
-/// An operation in the kernel's hands. It owns `data` until its completion, also when this is dropped.
+/// An operation in the kernel's hands. It owns `data` until its completion, also when this is
+/// dropped.
 type InFlight<D> = InFlightOneshot<D, Outcome<D>>;
 
 /// `entry` points to nothing but what `data` owns at a stable place.
@@ -195,8 +196,8 @@ fn submit<D: Unpin + 'static>(data: D, entry: squeue::Entry) -> InFlight<D> {
 }
 
 /// Makes a receive wait before it looks: what is received next is an answer to what was just sent,
-/// so looking first would find nothing (IORING_RECVSEND_POLL_FIRST, Linux 5.19; the flag lies in the
-/// entry's `ioprio`, which this version of the crate does not show for a receive).
+/// so looking first would find nothing (IORING_RECVSEND_POLL_FIRST, Linux 5.19; the flag lies in
+/// the entry's `ioprio`, which this version of the crate does not show for a receive).
 fn wait_first(mut entry: squeue::Entry) -> squeue::Entry {
     const POLL_FIRST: u16 = 1;
     const IOPRIO_OFFSET: usize = 2;

@@ -1,9 +1,11 @@
 //! The provided buffers of a ring (IORING_REGISTER_PBUF_RING, Linux 5.19): one mapping of equal
-//! buffers that the kernel picks from when bytes arrive, so that a connection that waits holds none.
+//! buffers that the kernel picks from when bytes arrive, so that a connection that waits holds
+//! none.
 //!
-//! tokio-uring does not show its ring's descriptor, and registering needs it: the descriptor is found
-//! as the one `[io_uring]` file that appeared while the runtime was made (see `Driver::start`).
-//! Where registering fails (older kernels) receives use a buffer from the heap instead.
+//! tokio-uring does not show its ring's descriptor, and registering needs it: the descriptor is
+//! found as the one `[io_uring]` file that appeared while the runtime was made (see
+//! `Driver::start`). Where registering fails (older kernels) receives use a buffer from the heap
+//! instead.
 
 use std::cell::Cell;
 use std::io;
@@ -17,8 +19,8 @@ use portico_core::limits::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS_PER_WORKER};
 pub(super) const GROUP: u16 = 0;
 
 const COUNT: u16 = RECEIVE_BUFFERS_PER_WORKER as u16;
-/// From one buffer to the next. Small messages touch the first lines of each buffer only: a power of
-/// two would put those of all buffers into a few sets of the processor's caches.
+/// From one buffer to the next. Small messages touch the first lines of each buffer only: a power
+/// of two would put those of all buffers into a few sets of the processor's caches.
 const STRIDE: usize = RECEIVE_BUFFER_BYTES + 2 * 64;
 const IORING_REGISTER_PBUF_RING: libc::c_uint = 22;
 
@@ -96,9 +98,9 @@ impl BufferRing {
         let slot = usize::from(tail % COUNT);
         let address = self.memory.at(usize::from(id) * STRIDE);
         let descriptor = self.descriptors.at(slot * size_of::<Descriptor>()).cast::<Descriptor>();
-        // SAFETY: `slot` lies within the mapping, which is aligned to a page. The kernel does not read
-        // a slot before the tail has passed it, and it holds at most COUNT buffers, so the slot is
-        // ours. Field by field, because the first slot's last field is the tail itself.
+        // SAFETY: `slot` lies within the mapping, which is aligned to a page. The kernel does not
+        // read a slot before the tail has passed it, and it holds at most COUNT buffers, so the
+        // slot is ours. Field by field, because the first slot's last field is the tail itself.
         unsafe {
             (&raw mut (*descriptor).address).write(address as u64);
             (&raw mut (*descriptor).length).write(RECEIVE_BUFFER_BYTES as u32);
@@ -116,8 +118,9 @@ impl BufferRing {
 impl RingBuffer {
     pub(in crate::io) fn memory(&self) -> &[u8] {
         let start = self.ring.memory.at(usize::from(self.id) * STRIDE);
-        // SAFETY: the buffer lies within the mapping, which lives as long as the ring that this holds.
-        // From the completion that named it until `give` in drop the kernel does not write to it.
+        // SAFETY: the buffer lies within the mapping, which lives as long as the ring that this
+        // holds. From the completion that named it until `give` in drop the kernel does not write
+        // to it.
         unsafe { std::slice::from_raw_parts(start, RECEIVE_BUFFER_BYTES) }
     }
 }
@@ -158,7 +161,8 @@ struct Mapping {
 
 impl Mapping {
     fn new(bytes: usize) -> io::Result<Self> {
-        // SAFETY: a new anonymous mapping at an address of the kernel's choice touches nothing of ours.
+        // SAFETY: a new anonymous mapping at an address of the kernel's choice touches nothing of
+        // ours.
         let start = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
