@@ -32,10 +32,12 @@ impl Label {
         Ok(Self(text.to_ascii_lowercase().into()))
     }
 
+    pub const OF_ID_PREFIX: &str = "a";
+
     /// The label of a session that was created without one: `a` + id, so that it never starts with
     /// a digit (some tools refuse host names that do).
     pub fn of(id: &SessionId) -> Self {
-        Self(format!("a{id}").into())
+        Self(format!("{}{id}", Self::OF_ID_PREFIX).into())
     }
 
     pub fn as_str(&self) -> &str {

@@ -18,3 +18,4 @@ pub mod redact;
 pub mod route;
 pub mod session;
 pub mod upstream;
+pub mod workspace;

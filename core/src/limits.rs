@@ -9,6 +9,13 @@ pub const LABEL_BYTES_MAX: usize = 63;
 pub const SESSION_ID_BYTES_MAX: usize = LABEL_BYTES_MAX - 1;
 /// Workspace, owner, tool: long enough for an e-mail address or a UUID, short in a log line.
 pub const NAME_BYTES_MAX: usize = 128;
+/// Labels of one session, and the value of one: what today's platforms hang on a session, doubled.
+pub const LABELS_MAX: usize = 32;
+pub const LABEL_VALUE_BYTES_MAX: usize = 256;
+/// A whole image reference: a registry's host, a path, a tag and a digest.
+pub const IMAGE_BYTES_MAX: usize = 512;
+/// A year: what lives longer is unlimited and says so.
+pub const LIFESPAN_SECONDS_MAX: u64 = 366 * 24 * 60 * 60;
 /// The words shown to a user about a session's state.
 pub const REASON_BYTES_MAX: usize = 512;
 
@@ -40,6 +47,10 @@ pub const WORKERS_MAX: usize = 512;
 /// Receive buffers shared by the connections of a worker on io_uring. When all are in use, a
 /// connection falls back to one of its own from the heap, so a slow reader starves nobody.
 pub const RECEIVE_BUFFERS_PER_WORKER: usize = 512;
+
+/// Bytes that a workspace owes for what went through above its rate: requests wait no longer than
+/// this for a single large download that was faster than the rate.
+pub const BYTE_DEBT_MAX: Duration = Duration::from_secs(10);
 
 /// Time from the first byte of a head (or from accept) to its end; slow-loris bound.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -98,6 +109,13 @@ pub const FILES_RESERVED: u64 = 256;
 
 /// Labels of deleted sessions that still answer 410 instead of 404.
 pub const TOMBSTONES_MAX: usize = 10_000;
+/// Records of the audit log that a store keeps: years of a small install, weeks of a busy one, which
+/// sends the lines of its log elsewhere.
+pub const AUDIT_RECORDS_MAX: usize = 100_000;
+/// How long a repeated `Idempotency-Key` finds what the first request made, and how many are kept.
+pub const IDEMPOTENCY_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+pub const IDEMPOTENCY_KEYS_MAX: usize = 100_000;
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// Entries of the change log. A follower that is further behind loads the snapshot: reading that
 /// many changes one by one costs about as much, and at 100 changes a second it is nearly three
 /// minutes away.

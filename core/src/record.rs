@@ -1,16 +1,25 @@
-//! The stored form of a session: versioned JSON bytes, the same in every store. Reading parses back
+//! The stored form of a session, and beside it of documents and the audit log: versioned JSON bytes, the same in every store. Reading parses back
 //! into the domain type, so that what was damaged or written by a newer Portico is an error and
 //! never a half-understood session. Which store holds the bytes, and how, is none of this file's
 //! business.
 
+mod audit;
+mod document;
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::label::{Label, SessionId};
-use crate::session::{HostHeader, Prefix, Routing, Session, State, Timestamp};
+use crate::session::{HostHeader, Labels, Lifespan, Prefix, Routing, Session, State, Timestamp};
+
+pub use audit::AuditRecord;
+pub use document::{Document, DocumentKey, Kind};
 
 /// The form written here. An addition that an older Portico may ignore keeps the number (unknown
 /// members are skipped when read); anything else raises it.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// Rises with each change of a session. No two states of a session ever had the same one, not even
 /// across a deletion, so it serves as the API's entity tag.
@@ -26,10 +35,10 @@ pub struct Record {
 
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    #[error("the record is not the JSON of a session")]
+    #[error("the record is not the JSON of what it should be")]
     Json(#[source] serde_json::Error),
-    #[error("the record has form {found}, this Portico reads up to {FORM}: a newer one wrote it")]
-    Newer { found: u32 },
+    #[error("the record has form {found}, this Portico reads up to {newest}: a newer one wrote it")]
+    Newer { found: u32, newest: u32 },
     #[error("the record's member `{member}` is not valid: {reason}")]
     Member { member: &'static str, reason: String },
 }
@@ -48,6 +57,10 @@ struct Wire {
     workspace: String,
     owner: String,
     tool: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    image: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<String, String>,
     upstream: String,
     state: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,13 +68,21 @@ struct Wire {
     routing: Vec<String>,
     host_header: String,
     strip_prefix: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lifespan: Option<LifespanWire>,
     created_at_ms: u64,
     changed_at_ms: u64,
 }
 
+#[derive(Serialize, Deserialize)]
+struct LifespanWire {
+    seconds: u64,
+    ends_at_ms: u64,
+}
+
 impl Record {
     pub fn encode(&self) -> Vec<u8> {
-        let Session { id, label, workspace, owner, tool, upstream, .. } = &self.session;
+        let Session { id, label, workspace, owner, tool, labels, upstream, .. } = &self.session;
         let session = &self.session;
         let wire = Wire {
             v: FORM,
@@ -71,12 +92,18 @@ impl Record {
             workspace: workspace.to_string(),
             owner: owner.to_string(),
             tool: tool.to_string(),
+            image: session.image.as_deref().map(str::to_owned),
+            labels: labels.pairs().map(|(name, value)| (name.into(), value.into())).collect(),
             upstream: upstream.to_string(),
             state: session.state.as_str().to_owned(),
             reason: session.reason.clone(),
             routing: session.routing.words().iter().map(|word| word.to_string()).collect(),
             host_header: session.host_header.as_str().to_owned(),
             strip_prefix: session.prefix == Prefix::Strip,
+            lifespan: session.lifespan.map(|lifespan| LifespanWire {
+                seconds: lifespan.seconds,
+                ends_at_ms: lifespan.ends_at.0,
+            }),
             created_at_ms: session.created_at.0,
             changed_at_ms: session.changed_at.0,
         };
@@ -84,18 +111,18 @@ impl Record {
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        // The form first: a newer one may lack members that this one needs.
-        let Form { v } = serde_json::from_slice(bytes).map_err(RecordError::Json)?;
-        if v > FORM {
-            return Err(RecordError::Newer { found: v });
-        }
-        let wire: Wire = serde_json::from_slice(bytes).map_err(RecordError::Json)?;
+        let wire: Wire = of_form(bytes, FORM)?;
         let session = Session {
             id: member("id", SessionId::parse(&wire.id))?,
             label: member("label", Label::parse(&wire.label))?,
             workspace: member("workspace", wire.workspace.parse())?,
             owner: member("owner", wire.owner.parse())?,
             tool: member("tool", wire.tool.parse())?,
+            image: wire.image.map(String::into_boxed_str),
+            labels: member(
+                "labels",
+                Labels::of_pairs(wire.labels.iter().map(|(name, value)| (&**name, &**value))),
+            )?,
             upstream: member("upstream", wire.upstream.parse())?,
             state: member("state", wire.state.parse::<State>())?,
             reason: wire.reason,
@@ -105,6 +132,10 @@ impl Record {
             )?,
             host_header: member("host_header", wire.host_header.parse::<HostHeader>())?,
             prefix: if wire.strip_prefix { Prefix::Strip } else { Prefix::Keep },
+            lifespan: wire.lifespan.map(|lifespan| Lifespan {
+                seconds: lifespan.seconds,
+                ends_at: Timestamp(lifespan.ends_at_ms),
+            }),
             created_at: Timestamp(wire.created_at_ms),
             changed_at: Timestamp(wire.changed_at_ms),
         };
@@ -112,7 +143,17 @@ impl Record {
     }
 }
 
-fn member<T, E: std::fmt::Display>(
+/// Bytes of at most form `newest`. The form is looked at first: a newer one may lack members that
+/// this one needs.
+pub(crate) fn of_form<T: DeserializeOwned>(bytes: &[u8], newest: u32) -> Result<T, RecordError> {
+    let Form { v } = serde_json::from_slice(bytes).map_err(RecordError::Json)?;
+    if v > newest {
+        return Err(RecordError::Newer { found: v, newest });
+    }
+    serde_json::from_slice(bytes).map_err(RecordError::Json)
+}
+
+pub(crate) fn member<T, E: std::fmt::Display>(
     member: &'static str,
     parsed: Result<T, E>,
 ) -> Result<T, RecordError> {
@@ -131,12 +172,15 @@ mod tests {
             workspace: "genomics".parse().unwrap(),
             owner: "ada@example.com".parse().unwrap(),
             tool: "jupyter".parse().unwrap(),
+            image: Some("registry.example.com/data-studio-jupyter:4.2.5-0.12".into()),
+            labels: Labels::of_pairs([("team", "imaging")]).unwrap(),
             upstream: "http://[fd00::7]:8888".parse().unwrap(),
             state: State::Errored,
             reason: Some("spot instance \"reclaimed\" ☹".to_owned()),
             routing: Routing::Both,
             host_header: HostHeader::Upstream,
             prefix: Prefix::Strip,
+            lifespan: Some(Lifespan { seconds: 60, ends_at: Timestamp(1_795_000_060_123) }),
             created_at: Timestamp(1_795_000_000_123),
             changed_at: Timestamp(1_795_000_000_456),
         };
@@ -158,25 +202,45 @@ mod tests {
         assert_eq!(Record::decode(&plain.encode()).unwrap(), plain);
     }
 
-    /// The stored bytes of form 1 never change: stores out there hold them.
+    fn value(bytes: &[u8]) -> serde_json::Value {
+        serde_json::from_slice(bytes).unwrap()
+    }
+
+    /// The stored bytes of a form never change: stores out there hold them.
     #[test]
-    fn form_1_is_fixed() {
+    fn form_2_is_fixed() {
+        let bytes = r#"{"v":2,"version":7,"id":"3e8370e7","label":"a3e8370e7",
+            "workspace":"genomics","owner":"ada@example.com","tool":"jupyter",
+            "image":"registry.example.com/data-studio-jupyter:4.2.5-0.12",
+            "labels":{"team":"imaging"},"upstream":"http://[fd00::7]:8888",
+            "state":"errored","reason":"spot instance \"reclaimed\" ☹",
+            "routing":["subdomain","path"],"host_header":"upstream","strip_prefix":true,
+            "lifespan":{"seconds":60,"ends_at_ms":1795000060123},
+            "created_at_ms":1795000000123,"changed_at_ms":1795000000456}"#;
+        assert_eq!(Record::decode(bytes.as_bytes()).unwrap(), record());
+        assert_eq!(value(&record().encode()), value(bytes.as_bytes()));
+    }
+
+    #[test]
+    fn form_1_is_still_read() {
         let bytes = r#"{"v":1,"version":7,"id":"3e8370e7","label":"a3e8370e7",
             "workspace":"genomics","owner":"ada@example.com","tool":"jupyter",
             "upstream":"http://[fd00::7]:8888",
             "state":"errored","reason":"spot instance \"reclaimed\" ☹",
             "routing":["subdomain","path"],"host_header":"upstream","strip_prefix":true,
             "created_at_ms":1795000000123,"changed_at_ms":1795000000456}"#;
-        assert_eq!(Record::decode(bytes.as_bytes()).unwrap(), record());
-        let value = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text).unwrap();
-        assert_eq!(value(&record().encode()), value(bytes.as_bytes()));
+        let mut record = record();
+        record.session.image = None;
+        record.session.labels = Labels::default();
+        record.session.lifespan = None;
+        assert_eq!(Record::decode(bytes.as_bytes()).unwrap(), record);
     }
 
     #[test]
     fn a_newer_form_is_refused_and_an_unknown_member_is_not() {
-        assert!(matches!(edited("\"v\":1", "\"v\":2"), Err(RecordError::Newer { found: 2 })));
-        assert!(matches!(Record::decode(br#"{"v":9}"#), Err(RecordError::Newer { found: 9 })));
-        assert_eq!(edited("\"v\":1", "\"v\":1,\"later\":[1]").unwrap(), record());
+        assert!(matches!(edited("\"v\":2", "\"v\":3"), Err(RecordError::Newer { found: 3, .. })));
+        assert!(matches!(Record::decode(br#"{"v":9}"#), Err(RecordError::Newer { found: 9, .. })));
+        assert_eq!(edited("\"v\":2", "\"v\":2,\"later\":[1]").unwrap(), record());
     }
 
     #[test]

@@ -8,36 +8,39 @@ use std::sync::Arc;
 use crate::label::{Label, SessionId};
 use crate::session::{HostHeader, Name, Prefix, Routing, Session, State};
 use crate::upstream::Upstream;
+use crate::workspace::{AllowList, Limits, Registry, Share, Workspace};
 
 /// What the data plane needs of a session.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Route {
     pub label: Label,
-    pub session: SessionId,
-    pub workspace: Name,
+    /// None where it can be read from the label, as of most sessions: a million of them count.
+    pub id: Option<SessionId>,
+    pub workspace: Arc<Workspace>,
     pub tool: Name,
     pub state: State,
-    pub reason: Option<String>,
+    pub reason: Option<Box<str>>,
     pub upstream: Upstream,
-    /// `Host` for the tool when `host_header` is `upstream`; made once, not per request.
-    pub upstream_authority: Box<str>,
     pub routing: Routing,
     pub host_header: HostHeader,
     pub prefix: Prefix,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Entry {
     Route(Arc<Route>),
     /// The session was deleted: 410, until the tombstone is forgotten.
     Gone,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Change {
-    Set(Arc<Route>),
+    Set(Box<Session>),
     Gone(Label),
     Forget(Label),
+    Allow(AllowList),
+    Limit(Name, Limits),
+    Share(Share),
 }
 
 /// 1,024 shards: a swap copies 8 KiB of pointers and 1/1,024 of the entries.
@@ -49,22 +52,33 @@ type Shard = HashMap<Label, Entry>;
 pub struct RouteTable {
     shards: Box<[Arc<Shard>]>,
     routes: usize,
+    /// The same in every table that came of this one.
+    workspaces: Arc<Registry>,
 }
 
 impl Route {
-    pub fn of(session: &Session) -> Self {
+    fn of(session: &Session, workspaces: &Registry) -> Self {
+        let from_label = session.label.as_str().strip_prefix(Label::OF_ID_PREFIX);
+        let is_from_label = from_label == Some(session.id.as_str());
         Self {
             label: session.label.clone(),
-            session: session.id.clone(),
-            workspace: session.workspace.clone(),
-            tool: session.tool.clone(),
+            id: (!is_from_label).then(|| session.id.clone()),
+            workspace: workspaces.workspace(&session.workspace),
+            tool: workspaces.tool(&session.tool),
             state: session.state,
-            reason: session.reason.clone(),
-            upstream_authority: session.upstream.authority().into(),
+            reason: session.reason.as_deref().map(Box::from),
             upstream: session.upstream.clone(),
             routing: session.routing,
             host_header: session.host_header,
             prefix: session.prefix,
+        }
+    }
+
+    /// The session's id.
+    pub fn session(&self) -> &str {
+        match &self.id {
+            Some(id) => id.as_str(),
+            None => &self.label.as_str()[Label::OF_ID_PREFIX.len()..],
         }
     }
 }
@@ -72,7 +86,7 @@ impl Route {
 impl Default for RouteTable {
     fn default() -> Self {
         let empty = Arc::new(Shard::new());
-        Self { shards: vec![empty; SHARDS].into(), routes: 0 }
+        Self { shards: vec![empty; SHARDS].into(), routes: 0, workspaces: Arc::default() }
     }
 }
 
@@ -90,7 +104,16 @@ impl RouteTable {
         self.routes == 0
     }
 
-    /// A new table with the changes applied in order; this one stays as it is.
+    /// A new table of nothing but these changes. Workspaces stay the same objects, so that what is
+    /// counted of them goes on; their limits are those of the changes.
+    pub fn renewed(&self, changes: impl IntoIterator<Item = Change>) -> Self {
+        self.workspaces.unlimit();
+        let empty = Self { workspaces: self.workspaces.clone(), ..Self::default() };
+        empty.with(changes)
+    }
+
+    /// A new table with the changes applied in order; this one stays as it is, but for the rules of
+    /// workspaces, which hold at once in all tables.
     pub fn with(&self, changes: impl IntoIterator<Item = Change>) -> Self {
         let mut next = self.clone();
         for change in changes {
@@ -101,9 +124,15 @@ impl RouteTable {
 
     fn apply(&mut self, change: Change) {
         let (label, entry) = match change {
-            Change::Set(route) => (route.label.clone(), Some(Entry::Route(route))),
+            Change::Set(session) => {
+                let route = Arc::new(Route::of(&session, &self.workspaces));
+                (route.label.clone(), Some(Entry::Route(route)))
+            }
             Change::Gone(label) => (label, Some(Entry::Gone)),
             Change::Forget(label) => (label, None),
+            Change::Allow(list) => return self.workspaces.allow(list),
+            Change::Limit(workspace, limits) => return self.workspaces.limit(&workspace, limits),
+            Change::Share(share) => return self.workspaces.share(share),
         };
         // Copies the shard when another table shares it, else changes it in place.
         let shard = Arc::make_mut(&mut self.shards[shard_of(label.as_str())]);
@@ -129,43 +158,63 @@ fn shard_of(label: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::Timestamp;
 
-    fn route(label: &str) -> Arc<Route> {
-        let name: Name = "w".parse().unwrap();
-        Arc::new(Route {
-            label: Label::parse(label).unwrap(),
-            session: SessionId::parse(label).unwrap(),
-            workspace: name.clone(),
-            tool: name,
-            state: State::Running,
-            reason: None,
-            upstream: "http://127.0.0.1:1".parse().unwrap(),
-            upstream_authority: "127.0.0.1:1".into(),
-            routing: Routing::Both,
-            host_header: HostHeader::Preserve,
-            prefix: Prefix::Keep,
-        })
+    fn session(label: &str) -> Box<Session> {
+        let (id, name) = (SessionId::parse(label).unwrap(), |name: &str| name.parse().unwrap());
+        let upstream = "http://127.0.0.1:1".parse().unwrap();
+        let (workspace, owner) = (name("w"), name("o"));
+        let label = Label::parse(label).unwrap();
+        let session = Session::new(id, workspace, owner, name("t"), upstream, Timestamp(0));
+        Box::new(Session { label, ..session })
     }
 
     #[test]
     fn a_change_makes_a_new_table_and_leaves_the_old_one() {
         let none = RouteTable::default();
-        let one = none.with([Change::Set(route("a1"))]);
+        let one = none.with([Change::Set(session("a1"))]);
         let gone = one.with([Change::Gone(Label::parse("a1").unwrap())]);
         let forgotten = gone.with([Change::Forget(Label::parse("a1").unwrap())]);
         assert_eq!((none.len(), one.len(), gone.len(), forgotten.len()), (0, 1, 0, 0));
         assert!(none.lookup("a1").is_none());
         assert!(matches!(one.lookup("a1"), Some(Entry::Route(r)) if r.label.as_str() == "a1"));
-        assert_eq!(gone.lookup("a1"), Some(&Entry::Gone));
+        assert!(matches!(gone.lookup("a1"), Some(Entry::Gone)));
         assert!(forgotten.lookup("a1").is_none());
+    }
+
+    #[test]
+    fn a_session_is_named_by_its_label_or_by_itself() {
+        let table = RouteTable::default();
+        let mut drawn = session("1f2e");
+        drawn.label = Label::of(&drawn.id);
+        for (session, label, kept) in [(drawn, "a1f2e", false), (session("own"), "own", true)] {
+            let table = table.with([Change::Set(session.clone())]);
+            let Some(Entry::Route(route)) = table.lookup(label) else { panic!("{label}") };
+            assert_eq!((route.session(), route.id.is_some()), (session.id.as_str(), kept));
+        }
+    }
+
+    /// In the old table, too: connections hold its routes.
+    #[test]
+    fn rules_of_a_workspace_hold_at_once_and_for_all_of_its_routes() {
+        let table =
+            RouteTable::default().with([Change::Set(session("a")), Change::Set(session("b"))]);
+        let allowed = |label| match table.lookup(label) {
+            Some(Entry::Route(route)) => route.workspace.is_allowed(),
+            _ => panic!("{label}"),
+        };
+        let next = table.with([Change::Allow(AllowList::of_words([]).unwrap())]);
+        assert!(!allowed("a") && !allowed("b"));
+        let renewed = next.renewed([Change::Allow(AllowList::All), Change::Set(session("c"))]);
+        assert!(allowed("a") && renewed.len() == 1);
     }
 
     #[test]
     fn untouched_shards_are_shared() {
         let many =
-            RouteTable::default().with((0..10_000).map(|i| Change::Set(route(&format!("s{i}")))));
+            RouteTable::default().with((0..10_000).map(|i| Change::Set(session(&format!("s{i}")))));
         assert_eq!(many.len(), 10_000);
-        let next = many.with([Change::Set(route("extra"))]);
+        let next = many.with([Change::Set(session("extra"))]);
         let shared =
             many.shards.iter().zip(&next.shards).filter(|(a, b)| Arc::ptr_eq(a, b)).count();
         assert_eq!(shared, SHARDS - 1);

@@ -1,12 +1,21 @@
 //! A session: one running tool, its workspace and owner, and where it is. Parsed once at the edge
 //! of the system (API or store) into this type, valid for ever after.
 
+mod labels;
+mod lifespan;
+mod state;
+
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::label::{Label, SessionId};
 use crate::limits;
 use crate::upstream::Upstream;
+
+pub use labels::{Labels, LabelsError};
+pub use lifespan::{Lifespan, LifespanError};
+pub use state::State;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
@@ -15,6 +24,10 @@ pub struct Session {
     pub workspace: Name,
     pub owner: Name,
     pub tool: Name,
+    /// The image that it runs in, as the platform wrote it.
+    pub image: Option<Box<str>>,
+    /// What the platform wants to find it by; nothing here reads them.
+    pub labels: Labels,
     pub upstream: Upstream,
     pub state: State,
     /// Why it is in this state, in words for the user's page ("spot instance reclaimed").
@@ -22,8 +35,41 @@ pub struct Session {
     pub routing: Routing,
     pub host_header: HostHeader,
     pub prefix: Prefix,
+    /// None: until somebody ends it.
+    pub lifespan: Option<Lifespan>,
     pub created_at: Timestamp,
     pub changed_at: Timestamp,
+}
+
+impl Session {
+    /// A running session with everything else as it is when nobody says.
+    pub fn new(
+        id: SessionId,
+        workspace: Name,
+        owner: Name,
+        tool: Name,
+        upstream: Upstream,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            label: Label::of(&id),
+            id,
+            workspace,
+            owner,
+            tool,
+            image: None,
+            labels: Labels::default(),
+            upstream,
+            state: State::Running,
+            reason: None,
+            routing: Routing::Both,
+            host_header: HostHeader::Preserve,
+            prefix: Prefix::Keep,
+            lifespan: None,
+            created_at: now,
+            changed_at: now,
+        }
+    }
 }
 
 /// Milliseconds since the Unix epoch. `core` never asks for the time; it is given one of these.
@@ -33,18 +79,7 @@ pub struct Timestamp(pub u64);
 /// The name of a workspace, an owner or a tool: 1–128 visible ASCII characters without quotes,
 /// commas or backslash, so that it can stand in a header, a log line and a metric label.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Name(Box<str>);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    Building,
-    BuildFailed,
-    Starting,
-    Running,
-    Stopping,
-    Stopped,
-    Errored,
-}
+pub struct Name(Arc<str>);
 
 /// On which URLs the session answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +139,12 @@ impl FromStr for Name {
     }
 }
 
+impl std::borrow::Borrow<str> for Name {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -113,39 +154,6 @@ impl fmt::Display for Name {
 impl fmt::Debug for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&*self.0, f)
-    }
-}
-
-impl State {
-    pub const WORDS: &str = "building, buildFailed, starting, running, stopping, stopped, errored";
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            State::Building => "building",
-            State::BuildFailed => "buildFailed",
-            State::Starting => "starting",
-            State::Running => "running",
-            State::Stopping => "stopping",
-            State::Stopped => "stopped",
-            State::Errored => "errored",
-        }
-    }
-}
-
-impl FromStr for State {
-    type Err = UnknownWord;
-
-    fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        Ok(match text {
-            "building" => State::Building,
-            "buildFailed" => State::BuildFailed,
-            "starting" => State::Starting,
-            "running" => State::Running,
-            "stopping" => State::Stopping,
-            "stopped" => State::Stopped,
-            "errored" => State::Errored,
-            _ => return Err(UnknownWord { expected: Self::WORDS }),
-        })
     }
 }
 

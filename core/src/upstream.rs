@@ -2,6 +2,7 @@
 //! connect there is decided in `network`, for every resolved address, each time.
 
 use std::fmt;
+use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
@@ -40,14 +41,25 @@ impl Upstream {
         }
     }
 
-    /// `host:port` as a `Host` header carries it (port 80 is left out, RFC 9110 §4.2.1).
+    /// `host:port` as a `Host` header carries it (port 80 is left out, RFC 9110 §4.2.1). Written when
+    /// it is needed: few requests do, and a million sessions would keep it for nothing.
     pub fn authority(&self) -> String {
-        let host = match &self.host {
-            Host::Address(IpAddr::V6(ip)) => format!("[{ip}]"),
-            Host::Address(IpAddr::V4(ip)) => ip.to_string(),
-            Host::Name(name) => name.to_string(),
+        let mut text = Vec::new();
+        self.write_authority(&mut text);
+        String::from_utf8(text).expect("addresses, names and numbers are text")
+    }
+
+    pub fn write_authority(&self, out: &mut Vec<u8>) {
+        let written = match &self.host {
+            Host::Address(IpAddr::V6(ip)) => write!(out, "[{ip}]"),
+            Host::Address(IpAddr::V4(ip)) => write!(out, "{ip}"),
+            Host::Name(name) => write!(out, "{name}"),
         };
-        if self.port == 80 { host } else { format!("{host}:{}", self.port) }
+        let written = match self.port {
+            80 => written,
+            port => written.and_then(|()| write!(out, ":{port}")),
+        };
+        written.expect("memory takes all that is written to it");
     }
 }
 

@@ -7,6 +7,7 @@ mod forward;
 mod download;
 mod upload;
 mod journal;
+mod entered;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -24,6 +25,7 @@ use crate::stream::Stream;
 use crate::watch::{Phase, Watched};
 use crate::worker::{Entrance, Worker};
 use admit::{Admission, Reply};
+pub(crate) use entered::Entered;
 use journal::Journal;
 
 /// A client connection between its handshake and its end or its switch to a relay.
@@ -76,7 +78,7 @@ pub(crate) async fn serve(
 }
 
 async fn relay_to_its_end(relay: Relay, journal: Journal, watched: Watched, ended: Ended) {
-    let relayed = relay.run(&ended.0, &watched.watch).await;
+    let relayed = relay.run(&ended.0, &watched.watch, journal.entered.as_ref()).await;
     journal.relayed(&ended.0, relayed);
     // The slot first: who is told of the end counts what is left.
     drop(watched);

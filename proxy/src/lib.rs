@@ -9,6 +9,7 @@ mod listener;
 mod start;
 mod worker;
 mod watch;
+mod clock;
 mod connection;
 mod pool;
 mod relay;

@@ -9,6 +9,7 @@ use std::task::Poll;
 
 use portico_core::limits;
 
+use crate::connection::Entered;
 use crate::io::{Chunk, Socket};
 use crate::metrics::WorkerCounters;
 use crate::metrics::labels::Direction;
@@ -47,14 +48,19 @@ impl Relay {
     }
 
     /// Runs to the end of both directions.
-    pub(crate) async fn run(&self, worker: &Worker, watch: &Watch) -> Relayed {
+    pub(crate) async fn run(
+        &self,
+        worker: &Worker,
+        watch: &Watch,
+        entered: Option<&Entered>,
+    ) -> Relayed {
         let counters = &*worker.counters;
         counters.relays_open.add(1);
         watch.set_upstream(Some(self.upstream.socket().clone()));
         watch.begin(Phase::Relay);
         let (from_client, from_upstream) = both(
-            copy(&self.client, &self.upstream, &self.from_client, watch, counters, UP),
-            copy(&self.upstream, &self.client, &self.from_upstream, watch, counters, DOWN),
+            copy(&self.client, &self.upstream, &self.from_client, watch, counters, entered, UP),
+            copy(&self.upstream, &self.client, &self.from_upstream, watch, counters, entered, DOWN),
         )
         .await;
         // Both directions have ended, so nothing is in flight: the last of the close sequence.
@@ -101,6 +107,7 @@ async fn copy(
     early: &Cell<Chunk>,
     watch: &Watch,
     counters: &WorkerCounters,
+    entered: Option<&Entered>,
     directions: (Direction, Direction),
 ) -> u64 {
     let mut total = 0;
@@ -124,6 +131,9 @@ async fn copy(
         }
         counters.bytes.at(directions.1).add(bytes);
         total += bytes;
+        if let Some(entered) = entered {
+            entered.charge(bytes);
+        }
         watch.moved(limits::HALF_CLOSED_TIMEOUT);
     }
     // One direction failed: the other one must not wait for a peer that is gone.

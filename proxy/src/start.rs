@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::access_log::{self, AccessLogSender, AccessLogWriter};
+use crate::clock::Clock;
 use crate::io::{Driver, open_files_max, pin_to_core, probe_uring};
 use crate::listener::Listeners;
 use crate::metrics::{self, ProcessSources, WorkerCounters};
@@ -101,6 +102,7 @@ impl Proxy {
             networks: settings.upstream_networks,
             drain_timeout: settings.drain_timeout,
             connections_max,
+            clock: Clock::start(),
             tls,
             table,
         });

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::spawn_local;
 
 use crate::access_log::AccessLogSender;
+use crate::clock::Clock;
 use crate::connection;
 use crate::io::{Acceptor, Driver};
 use crate::metrics::WorkerCounters;
@@ -39,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) networks: UpstreamNetworks,
     pub(crate) drain_timeout: Duration,
     pub(crate) connections_max: usize,
+    pub(crate) clock: Clock,
     pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
     pub(crate) table: SharedTable,
 }

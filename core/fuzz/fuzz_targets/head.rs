@@ -4,6 +4,9 @@
 
 #![no_main]
 
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
 use libfuzzer_sys::fuzz_target;
 use portico_core::domain::Scheme;
 use portico_core::http::client::Client;
@@ -18,6 +21,8 @@ use portico_core::limits;
 use portico_core::path::{PathSite, path_site};
 use portico_core::route::Route;
 use portico_core::session::{HostHeader, Prefix, Routing, State};
+use portico_core::upstream::{Host, Upstream};
+use portico_core::workspace::Workspace;
 
 /// Left for what the edge adds: above, a head that was within the limits may leave them.
 const FIELDS_MAX: usize = limits::HEAD_FIELDS_MAX - 16;
@@ -143,7 +148,7 @@ fn deliver(response: &Response<'_, '_>, data: &[u8]) {
         let rules = Rules {
             authority: "a1.example",
             host: "a1.example",
-            upstream_authority: "10.0.0.1:8888",
+            upstream: &UPSTREAM,
             prefix,
             stripped: bare,
         };
@@ -152,6 +157,9 @@ fn deliver(response: &Response<'_, '_>, data: &[u8]) {
         delivered(response, &rules, delivery);
     }
 }
+
+static UPSTREAM: Upstream =
+    Upstream { host: Host::Address(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1))), port: 8888 };
 
 fn delivered(response: &Response<'_, '_>, rules: &Rules<'_>, delivery: Delivery) {
     let mut out = Vec::new();
@@ -185,13 +193,12 @@ fn starts_with(text: &[u8], start: &[u8]) -> bool {
 fn route(host_header: HostHeader, prefix: Prefix) -> Route {
     Route {
         label: Label::parse("a1").expect("a label"),
-        session: SessionId::parse("a1").expect("an id"),
-        workspace: "w".parse().expect("a name"),
+        id: Some(SessionId::parse("a1").expect("an id")),
+        workspace: Arc::new(Workspace::unlimited("w".parse().expect("a name"))),
         tool: "jupyter".parse().expect("a name"),
         state: State::Running,
         reason: None,
         upstream: "http://10.0.0.1:8888".parse().expect("an upstream"),
-        upstream_authority: "10.0.0.1:8888".into(),
         routing: Routing::Both,
         host_header,
         prefix,

@@ -10,7 +10,7 @@ use crate::path::{PathSite, path_site};
 use crate::route::{Entry, Route, RouteTable};
 use crate::session::State;
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Decision {
     Forward(Arc<Route>, By),
     Answer(Answer),
@@ -27,7 +27,7 @@ pub enum By {
 }
 
 /// An answer of the edge itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Answer {
     /// `GET /healthz` on a host that is no session: for load balancers.
     Healthy,
@@ -42,6 +42,8 @@ pub enum Answer {
     Gone(LabelText),
     /// The session exists, but not on this kind of URL.
     OtherRouting(Arc<Route>),
+    /// The session's workspace is not on the list of those that may have routes.
+    WorkspaceNotAllowed(Arc<Route>),
     /// Building, starting, or on its way down.
     NotRunning(Arc<Route>),
 }
@@ -91,6 +93,9 @@ fn session(label: LabelText, by: By, table: &RouteTable) -> Decision {
     if !answers_here {
         return Decision::Answer(Answer::OtherRouting(route));
     }
+    if !route.workspace.is_allowed() {
+        return Decision::Answer(Answer::WorkspaceNotAllowed(route));
+    }
     match route.state {
         State::Running => Decision::Forward(route, by),
         State::Building
@@ -108,28 +113,26 @@ mod tests {
     use crate::http::head;
     use crate::label::{Label, SessionId};
     use crate::route::Change;
-    use crate::session::{HostHeader, Prefix, Routing};
+    use crate::session::{Routing, Session, Timestamp};
+    use crate::workspace::AllowList;
 
     fn table() -> RouteTable {
-        let route = |label: &str, state, routing| {
-            Change::Set(Arc::new(Route {
-                label: Label::parse(label).unwrap(),
-                session: SessionId::parse(label).unwrap(),
-                workspace: "w".parse().unwrap(),
-                tool: "jupyter".parse().unwrap(),
-                state,
-                reason: None,
-                upstream: "http://10.0.0.1:1".parse().unwrap(),
-                upstream_authority: "10.0.0.1:1".into(),
-                routing,
-                host_header: HostHeader::Preserve,
-                prefix: Prefix::Keep,
-            }))
+        let session = |label: &str, workspace: &str, state, routing| {
+            let name = |name: &str| name.parse().unwrap();
+            let upstream = "http://10.0.0.1:1".parse().unwrap();
+            let (id, tool) = (SessionId::parse(label).unwrap(), name("jupyter"));
+            let label = Label::parse(label).unwrap();
+            let session =
+                Session::new(id, name(workspace), name("ada"), tool, upstream, Timestamp(0));
+            Change::Set(Box::new(Session { label, state, routing, ..session }))
         };
+        let route = |label: &str, state, routing| session(label, "w", state, routing);
         RouteTable::default().with([
             route("a1", State::Running, Routing::Both),
             route("sub", State::Running, Routing::Subdomain),
             route("new", State::Starting, Routing::Both),
+            session("else", "x", State::Running, Routing::Both),
+            Change::Allow(AllowList::of_words(["w"]).unwrap()),
             Change::Gone(Label::parse("old").unwrap()),
         ])
     }
@@ -148,6 +151,9 @@ mod tests {
             Ok(Decision::Answer(answer)) => match answer {
                 Answer::OtherRouting(_) => "other routing".into(),
                 Answer::NotRunning(route) => format!("not running {}", route.label),
+                Answer::WorkspaceNotAllowed(route) => {
+                    format!("no workspace {}", route.workspace.name)
+                }
                 other => format!("{other:?}"),
             },
         }
@@ -167,6 +173,8 @@ mod tests {
             ("GET", connect, "/_studio/sub/", "other routing"),
             ("GET", "sub.connect.example.com", "/", "sub by host"),
             ("GET", "new.connect.example.com", "/", "not running new"),
+            ("GET", "else.connect.example.com", "/", "no workspace x"),
+            ("GET", connect, "/_studio/else", "no workspace x"),
             ("GET", "old.connect.example.com", "/", "Gone(\"old\")"),
             ("GET", "b1.connect.example.com", "/", "UnknownSession(\"b1\")"),
             ("GET", connect, "/", "NothingHere"),

@@ -21,11 +21,10 @@ pub fn write_request_head(
     out.push(b' ');
     out.extend_from_slice(target(request, route, by).as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
-    let host = match route.host_header {
-        HostHeader::Preserve => request.authority,
-        HostHeader::Upstream => &route.upstream_authority,
-    };
-    out.extend_from_slice(host.as_bytes());
+    match route.host_header {
+        HostHeader::Preserve => out.extend_from_slice(request.authority.as_bytes()),
+        HostHeader::Upstream => route.upstream.write_authority(out),
+    }
     out.extend_from_slice(b"\r\n");
 
     let mut given = Given::default();

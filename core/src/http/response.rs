@@ -8,6 +8,7 @@ use super::head::{self, Extent, FieldSpace};
 use super::refusal::GatewayFault;
 use super::request::{BodyLength, Version, content_length};
 use crate::limits;
+use crate::upstream::Upstream;
 
 #[derive(Debug)]
 pub struct Response<'h, 'b> {
@@ -28,7 +29,7 @@ pub struct Rules<'a> {
     /// As the client sent it: where the session lives for the browser.
     pub authority: &'a str,
     pub host: &'a str,
-    pub upstream_authority: &'a str,
+    pub upstream: &'a Upstream,
     /// `/_studio/<label>` under path routing.
     pub prefix: Option<&'a str>,
     /// The tool does not see the prefix.
@@ -241,8 +242,8 @@ fn write_location(out: &mut Vec<u8>, header: &Header<'_>, rules: &Rules<'_>) {
         (rest.is_empty() || matches!(rest[0], b'/' | b'?' | b'#')).then_some(rest)
     };
     let prefix = rules.prefix.filter(|_| rules.stripped).unwrap_or_default();
-    let upstream =
-        own(rules.upstream_authority).filter(|_| rules.upstream_authority != rules.authority);
+    let upstream = rules.upstream.authority();
+    let upstream = own(&upstream).filter(|_| upstream != rules.authority);
     let path = match upstream {
         // Its own address means nothing to a browser: the path alone does.
         Some(path) => path,

@@ -2,6 +2,8 @@
 //! `Request` and `Exchange` what the data plane does, without sockets. Bytes and ends go in as
 //! events; what it sends lies in its fields.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use portico_core::http::client::Client;
 use portico_core::http::decide::By;
 use portico_core::http::exchange::{Exchange, HeadKind};
@@ -11,6 +13,7 @@ use portico_core::http::refusal::{GatewayFault, Refusal};
 use portico_core::http::request::Request;
 use portico_core::http::response::Rules;
 use portico_core::route::Route;
+use portico_core::upstream::{Host, Upstream};
 
 pub struct Edge<'a> {
     pub to_client: Vec<u8>,
@@ -69,10 +72,13 @@ struct Busy {
     head_delivered: bool,
 }
 
+static UPSTREAM: Upstream =
+    Upstream { host: Host::Address(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1))), port: 8888 };
+
 const RULES: Rules<'_> = Rules {
     authority: "a1.example",
     host: "a1.example",
-    upstream_authority: "10.0.0.1:8888",
+    upstream: &UPSTREAM,
     prefix: None,
     stripped: false,
 };

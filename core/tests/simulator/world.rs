@@ -1,11 +1,14 @@
 //! One run: a script, its answers and the edge between them, with every event at a random time and
 //! every stream cut at random places. The upstream side reads with the reference parser.
 
+use std::sync::Arc;
+
 use portico_core::domain::Scheme;
 use portico_core::http::client::Client;
 use portico_core::label::{Label, SessionId};
 use portico_core::route::Route;
 use portico_core::session::{HostHeader, Prefix, Routing, State};
+use portico_core::workspace::Workspace;
 
 use crate::answers::{self, Answer, Begins};
 use crate::edge::Edge;
@@ -59,13 +62,12 @@ enum Event {
 pub fn route() -> Route {
     Route {
         label: Label::parse("a1").unwrap(),
-        session: SessionId::parse("a1").unwrap(),
-        workspace: "w".parse().unwrap(),
+        id: Some(SessionId::parse("a1").unwrap()),
+        workspace: Arc::new(Workspace::unlimited("w".parse().unwrap())),
         tool: "jupyter".parse().unwrap(),
         state: State::Running,
         reason: None,
         upstream: "http://10.0.0.1:8888".parse().unwrap(),
-        upstream_authority: "10.0.0.1:8888".into(),
         routing: Routing::Both,
         host_header: HostHeader::Preserve,
         prefix: Prefix::Keep,

@@ -73,11 +73,17 @@ pub(super) fn admit(
         Decision::Forward(route, _) => Some(&route.label),
         Decision::Answer(_) => None,
     };
-    let journal = Journal::begin(worker, client, &request, session);
+    let mut journal = Journal::begin(worker, client, &request, session);
     let admission = match decision {
-        Decision::Forward(route, by) => {
-            Admission::Forward(Forward::new(worker, client, &request, route, by, journal))
-        }
+        Decision::Forward(route, by) => match journal.enter(worker, &route) {
+            Ok(()) => {
+                Admission::Forward(Forward::new(worker, client, &request, route, by, journal))
+            }
+            Err(excess) => {
+                let page = Page::of_excess(excess, &route);
+                Admission::Reply(Reply::new(worker, &page, form(&request), journal))
+            }
+        },
         Decision::Answer(answer) => {
             Admission::Reply(reply_to(worker, client, &request, &answer, journal))
         }
@@ -133,7 +139,7 @@ impl Forward {
         Rules {
             authority,
             host: &authority[..self.host_bytes],
-            upstream_authority: &self.route.upstream_authority,
+            upstream: &self.route.upstream,
             prefix: self.by_path.then_some(prefix),
             stripped: self.by_path && self.route.prefix == Prefix::Strip,
         }
@@ -213,8 +219,8 @@ pub(super) fn note_refusal(worker: &Worker, client: &Client, refusal: Refusal) {
 
 fn log_upstream_failure(route: &Route, page: &Page) {
     tracing::warn!(
-        session = %route.session,
-        workspace = %route.workspace,
+        session = route.session(),
+        workspace = %route.workspace.name,
         upstream = %route.upstream,
         status = page.status,
         "{}",

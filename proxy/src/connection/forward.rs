@@ -179,7 +179,7 @@ impl Connection {
                 self.stream.socket().reset();
                 self.discard(lease);
                 tracing::warn!(
-                    session = %forward.route.session,
+                    session = forward.route.session(),
                     upstream = %forward.route.upstream,
                     "answer cut short: {fault}"
                 );

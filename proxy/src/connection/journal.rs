@@ -1,12 +1,16 @@
 //! What is counted and logged of one request, from its head to its end.
 
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use portico_core::http::client::Client;
 use portico_core::http::field::Field;
 use portico_core::http::request::Request;
 use portico_core::label::Label;
+use portico_core::route::Route;
+use portico_core::workspace::Excess;
 
+use super::entered::Entered;
 use crate::access_log::{self, Entry};
 use crate::metrics::labels::StatusClass;
 use crate::relay::Relayed;
@@ -16,6 +20,8 @@ pub(super) struct Journal {
     begun: Instant,
     /// Only while there is an access log: its texts are copies.
     entry: Option<Box<Entry>>,
+    /// Only while the session's workspace is limited.
+    pub(super) entered: Option<Entered>,
 }
 
 impl Journal {
@@ -57,12 +63,23 @@ impl Journal {
                 user_agent: None,
             })
         });
-        Self { begun: Instant::now(), entry }
+        Self { begun: Instant::now(), entry, entered: None }
+    }
+
+    /// Asks the limits of the session's workspace, if it has any.
+    pub(super) fn enter(&mut self, worker: &Worker, route: &Arc<Route>) -> Result<(), Excess> {
+        if route.workspace.is_limited() {
+            self.entered = Some(Entered::try_new(worker, route.clone())?);
+        }
+        Ok(())
     }
 
     pub(super) fn uploaded(&mut self, bytes: u64) {
         if let Some(entry) = &mut self.entry {
             entry.bytes_in += bytes;
+        }
+        if let Some(entered) = &self.entered {
+            entered.charge(bytes);
         }
     }
 
@@ -70,6 +87,9 @@ impl Journal {
     pub(super) fn answered(self, worker: &Worker, status: u16, bytes_out: u64) {
         let duration = self.begun.elapsed();
         worker.counters.request_duration.observe(duration);
+        if let Some(entered) = &self.entered {
+            entered.charge(bytes_out);
+        }
         if let Some(class) = StatusClass::of(status) {
             worker.counters.requests.at(class).add(1);
         }

@@ -1,11 +1,13 @@
 //! What each answer says, and what it counts as.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use portico_core::http::decide::Answer;
 use portico_core::http::refusal::{GatewayFault, Refusal};
 use portico_core::route::Route;
 use portico_core::session::State;
+use portico_core::workspace::Excess;
 
 use crate::metrics::labels::{ConnectError, Reason};
 
@@ -109,8 +111,44 @@ impl Page {
             )
             .about(&route.label)
             .counted(Reason::RoutingNotOffered),
+            Answer::WorkspaceNotAllowed(route) => Page::new(
+                403,
+                "workspace-not-allowed",
+                "This workspace may not use sessions here",
+                format!(
+                    "The workspace {} is not on the list of those that this installation serves. \
+                     Ask its operator.",
+                    route.workspace.name
+                ),
+            )
+            .about(&route.label)
+            .counted(Reason::WorkspaceNotAllowed),
             Answer::NotRunning(route) => Page::of_state(route),
         }
+    }
+
+    pub(crate) fn of_excess(excess: Excess, route: &Route) -> Self {
+        let (what, reason, retry_after) = match excess {
+            Excess::Connections => {
+                ("open connections", Reason::WorkspaceConnections, Duration::from_secs(1))
+            }
+            Excess::Requests { retry_after } => {
+                ("requests a second", Reason::WorkspaceRequestRate, retry_after)
+            }
+            Excess::Bytes { retry_after } => {
+                ("bytes a second", Reason::WorkspaceByteRate, retry_after)
+            }
+        };
+        let detail = format!(
+            "The workspace {} uses as many {what} as it may. Try again in a moment.",
+            route.workspace.name
+        );
+        let mut page = Page::new(429, "workspace-limit", "The workspace is at its limit", detail)
+            .about(&route.label)
+            .counted(reason);
+        // Whole seconds, and never 0, which would mean "at once".
+        page.retry_after = Some(retry_after.as_millis().div_ceil(1_000).max(1) as u32);
+        page
     }
 
     fn of_state(route: &Route) -> Self {

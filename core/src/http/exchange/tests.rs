@@ -1,12 +1,18 @@
 //! Single steps of an exchange that the simulator meets only by chance: who may be reused after
 //! what, refused switches, floods, and what an HTTP/1.0 client is spared.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use super::*;
+use crate::upstream::{Host, Upstream};
+
+static UPSTREAM: Upstream =
+    Upstream { host: Host::Address(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1))), port: 8888 };
 
 const RULES: Rules<'_> = Rules {
     authority: "a1.example",
     host: "a1.example",
-    upstream_authority: "10.0.0.1:8888",
+    upstream: &UPSTREAM,
     prefix: None,
     stripped: false,
 };

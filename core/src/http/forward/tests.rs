@@ -1,10 +1,13 @@
 //! What the session's tool gets to see of a request: each rule with what an attacker would send.
 //! Heads are compared as a whole where it matters that nothing else is in them.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::http::head;
 use crate::label::{Label, SessionId};
 use crate::session::{Routing, State};
+use crate::workspace::Workspace;
 
 const STRANGER: &str = "203.0.113.7";
 const BALANCER: &str = "10.1.2.3";
@@ -13,13 +16,12 @@ const BY_PATH: By = By::Path { prefix: "/_studio/a1".len() };
 fn route(host_header: HostHeader, prefix: Prefix) -> Route {
     Route {
         label: Label::parse("a1").unwrap(),
-        session: SessionId::parse("a1").unwrap(),
-        workspace: "w".parse().unwrap(),
+        id: Some(SessionId::parse("a1").unwrap()),
+        workspace: Arc::new(Workspace::unlimited("w".parse().unwrap())),
         tool: "jupyter".parse().unwrap(),
         state: State::Running,
         reason: None,
         upstream: "http://10.0.0.1:8888".parse().unwrap(),
-        upstream_authority: "10.0.0.1:8888".into(),
         routing: Routing::Both,
         host_header,
         prefix,

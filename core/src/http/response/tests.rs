@@ -1,7 +1,10 @@
 //! Answers as tables: how they may be framed, what the client gets to see of their fields, and
 //! where redirects and cookies lead. Knows nothing of requests but what `Rules` and `Delivery` say.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use super::*;
+use crate::upstream::Host;
 
 type Verdict = Result<BodyLength, GatewayFault>;
 
@@ -151,10 +154,13 @@ fn an_upstream_is_kept_as_its_version_and_options_say() {
     }
 }
 
+static UPSTREAM: Upstream =
+    Upstream { host: Host::Address(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1))), port: 8888 };
+
 const SUBDOMAIN: Rules<'_> = Rules {
     authority: "a1.example:8443",
     host: "a1.example",
-    upstream_authority: "10.0.0.1:8888",
+    upstream: &UPSTREAM,
     prefix: None,
     stripped: false,
 };

@@ -1,0 +1,19 @@
+//! The clock that all workers of a process share where they count together.
+
+use std::time::{Duration, Instant};
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock(Instant);
+
+/// Far from 0, so that a moment before the start has a name.
+const AHEAD: Duration = Duration::from_secs(3_600);
+
+impl Clock {
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(crate) fn microseconds(self) -> u64 {
+        (self.0.elapsed() + AHEAD).as_micros() as u64
+    }
+}
