@@ -17,5 +17,6 @@ pub mod record;
 pub mod redact;
 pub mod route;
 pub mod session;
+pub mod template;
 pub mod upstream;
 pub mod workspace;
