@@ -14,11 +14,12 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use axum::Router;
 use portico_control::api::{self, ApiSettings};
-use portico_control::feed::{self, FeedHandle};
+use portico_control::feed::{self, FeedHandle, Routes};
 use portico_control::store;
 use portico_control::token::Token;
 use portico_core::network::UpstreamNetworks;
 use portico_core::route::RouteTable;
+use portico_core::workspace::AllowList;
 use portico_proxy::management::{self, Readiness};
 use portico_proxy::{Proxy, SharedTable};
 use tokio::net::TcpListener;
@@ -67,7 +68,8 @@ impl Replica {
         let store = store::open(&settings.store.to_string()).await?;
         let token = token::obtain(&settings.control.token, &settings.store)?;
         let table: SharedTable = Arc::new(ArcSwap::from_pointee(RouteTable::default()));
-        let feed = feed::start(store.clone(), table.clone()).await?;
+        let routes = Routes::new(table.clone(), AllowList::All);
+        let feed = feed::start(store.clone(), vec![Box::new(routes)]).await?;
 
         let for_proxy = proxy_settings(&settings, upstream_networks.clone());
         let proxy = Proxy::start(for_proxy, traffic, table.clone())?;

@@ -1,18 +1,27 @@
-//! The feed: keeps the workers' route table equal to the store, by the snapshot first and the
-//! change log from there. It is the only writer of the table. When the store fails, the table stays
-//! as it is and the feed tries again: traffic never waits for a store.
+//! The feed: brings what the store holds to those who follow it, by the snapshot first and the
+//! change log from there. When the store fails, followers keep what they have and the feed tries
+//! again: traffic never waits for a store.
+
+mod routes;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use portico_core::limits;
-use portico_core::route::{Change as RouteChange, RouteTable};
 use tokio::task::JoinHandle;
 
-use crate::store::{Change, Position, Store, StoreError};
+use crate::store::{Entry, Position, Snapshot, Store, StoreError};
 
-pub type SharedTable = Arc<ArcSwap<RouteTable>>;
+pub use routes::{Routes, SharedTable};
+
+/// Who wants to know what the store holds.
+pub trait Follower: Send {
+    /// Everything anew: at the start, and when changes were missed.
+    fn load(&mut self, snapshot: &Snapshot);
+
+    /// What changed since, in order; at most once each.
+    fn follow(&mut self, entries: &[Entry]);
+}
 
 /// The running feed. It ends when this is dropped; the table then stays as it is.
 #[must_use = "the feed ends when its handle is dropped"]
@@ -31,12 +40,16 @@ pub struct FeedStatus {
     pub failure: Option<String>,
 }
 
-/// Returns when the snapshot is in the table; a task follows the change log from then on.
-pub async fn start(store: Arc<dyn Store>, table: SharedTable) -> Result<FeedHandle, StoreError> {
-    let position = load(&*store, &table).await?;
-    let status = Arc::new(Mutex::new(FeedStatus { position, snapshots: 1, failure: None }));
-    let feed = Feed { store, table, status: status.clone() };
-    Ok(FeedHandle { task: tokio::spawn(feed.follow(position)), status })
+/// Returns when every follower has the snapshot; a task follows the change log from then on.
+pub async fn start(
+    store: Arc<dyn Store>,
+    followers: Vec<Box<dyn Follower>>,
+) -> Result<FeedHandle, StoreError> {
+    let status = FeedStatus { position: Position(0), snapshots: 0, failure: None };
+    let mut feed = Feed { store, followers, status: Arc::new(Mutex::new(status)) };
+    let position = feed.load().await?;
+    let status = feed.status.clone();
+    Ok(FeedHandle { task: tokio::spawn(feed.run(position)), status })
 }
 
 impl FeedHandle {
@@ -57,12 +70,12 @@ impl Drop for FeedHandle {
 
 struct Feed {
     store: Arc<dyn Store>,
-    table: SharedTable,
+    followers: Vec<Box<dyn Follower>>,
     status: Arc<Mutex<FeedStatus>>,
 }
 
 impl Feed {
-    async fn follow(self, mut position: Position) {
+    async fn run(mut self, mut position: Position) {
         let mut pause = limits::FEED_RETRY_MIN;
         loop {
             match self.advance(position).await {
@@ -81,11 +94,11 @@ impl Feed {
     }
 
     /// One step: the next changes, or everything when they are gone from the log.
-    async fn advance(&self, position: Position) -> Result<Position, StoreError> {
+    async fn advance(&mut self, position: Position) -> Result<Position, StoreError> {
         match self.store.changes(position).await? {
-            Ok(changes) => {
-                let reached = changes.last().map_or(position, |(position, _)| *position);
-                publish(&self.table, changes.into_iter().map(|(_, change)| change));
+            Ok(entries) => {
+                let reached = entries.last().map_or(position, |entry| entry.position);
+                self.followers.iter_mut().for_each(|follower| follower.follow(&entries));
                 let mut status = locked(&self.status);
                 status.position = reached;
                 status.failure = None;
@@ -93,14 +106,19 @@ impl Feed {
             }
             Err(gap) => {
                 tracing::warn!(position = position.0, "{gap}: loading the snapshot");
-                let reached = load(&*self.store, &self.table).await?;
-                let mut status = locked(&self.status);
-                status.position = reached;
-                status.snapshots += 1;
-                status.failure = None;
-                Ok(reached)
+                self.load().await
             }
         }
+    }
+
+    async fn load(&mut self) -> Result<Position, StoreError> {
+        let snapshot = self.store.snapshot().await?;
+        self.followers.iter_mut().for_each(|follower| follower.load(&snapshot));
+        let mut status = locked(&self.status);
+        status.position = snapshot.position;
+        status.snapshots += 1;
+        status.failure = None;
+        Ok(snapshot.position)
     }
 
     fn report(&self, error: &StoreError, pause: Duration) {
@@ -112,19 +130,6 @@ impl Feed {
         );
         locked(&self.status).failure = Some(failure);
     }
-}
-
-async fn load(store: &dyn Store, table: &ArcSwap<RouteTable>) -> Result<Position, StoreError> {
-    let snapshot = store.snapshot().await?;
-    let tombstones = snapshot.tombstones.into_iter().map(RouteChange::Gone);
-    let sessions = snapshot.records.into_iter().map(|record| Change::Put(record).into_route());
-    table.store(Arc::new(RouteTable::default().with(tombstones.chain(sessions))));
-    Ok(snapshot.position)
-}
-
-fn publish(table: &ArcSwap<RouteTable>, changes: impl Iterator<Item = Change>) {
-    let next = table.load().with(changes.map(Change::into_route));
-    table.store(Arc::new(next));
 }
 
 /// A status is replaced whole, so one that a panic left behind is as good as any.

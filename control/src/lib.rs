@@ -7,7 +7,11 @@
 
 #![forbid(unsafe_code)]
 
+mod clock;
+
 pub mod store;
+
+pub mod replica;
 
 pub mod feed;
 

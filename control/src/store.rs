@@ -1,41 +1,49 @@
 //! Where sessions live: one trait, so that the embedded file and Redis behave the same under one
-//! test suite (`tests/store_contract.rs`). A store keeps records and appends every change to its
-//! log; it does not know what a valid change is (the API's business) nor who follows the log (the
-//! feed's).
+//! test suite (`tests/store_contract.rs`). A store keeps records and documents and appends every
+//! change to its log; it does not know what a valid change is (the API's business) nor who follows
+//! the log (the feed's).
 //!
 //! Rules for every implementation:
-//! - A write is one atomic step: the record, the label's entry and the log's entry, or nothing.
+//! - A write is one atomic step: the record, the label's entry, the log's entry, the audit record
+//!   and the idempotency key, or nothing.
 //! - What was acknowledged survives a kill.
 //! - Positions of the log are 1, 2, 3, … without holes; a record's version is the position of its
 //!   last change. The log and the tombstones are bounded, oldest first.
 
 pub mod change;
 pub mod embedded;
+pub mod query;
+pub mod write;
 
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use portico_core::label::{Label, SessionId};
 use portico_core::limits;
-use portico_core::record::{Record, RecordError, Version};
-use portico_core::session::{Name, Session, State};
+use portico_core::record::{Document, DocumentKey, Kind, Record, RecordError, Version};
+use portico_core::session::{Name, Session};
 
-pub use change::Change;
+pub use change::{Change, Entry, Position};
 use embedded::Embedded;
+pub use query::{AuditPage, AuditQuery, Page, Query};
+pub use write::{Author, Conflict, Expected, Once, Stored, Write};
 
 pub trait Store: Send + Sync {
-    /// Creates a session or replaces one. Its id and label must be nobody else's; a tombstone on
-    /// the label is replaced. The label of a session never changes.
-    fn put(&self, session: Session, expected: Expected) -> Answer<'_, Written>;
-
-    /// Deletes a session, and answers what it was. Its label becomes a tombstone.
-    fn delete(&self, id: SessionId, expected: Option<Version>) -> Answer<'_, Written>;
+    /// Does one write in somebody's name, and answers what is stored now (what was, after a
+    /// deletion).
+    fn write(&self, write: Write, by: Author) -> Answer<'_, Result<Stored, Conflict>>;
 
     fn fetch(&self, id: SessionId) -> Answer<'_, Option<Record>>;
 
     /// Sessions in the order of their ids.
     fn list(&self, query: Query) -> Answer<'_, Page>;
+
+    fn document(&self, key: DocumentKey) -> Answer<'_, Option<Document>>;
+
+    /// All documents of a kind, in the order of their names.
+    fn documents(&self, kind: Kind) -> Answer<'_, Vec<Document>>;
 
     /// Everything that a follower needs to begin. Records may be newer than the position: applying
     /// the changes behind it once more ends in the same state.
@@ -43,7 +51,44 @@ pub trait Store: Send + Sync {
 
     /// The changes after a position, in order, at most `limits::CHANGES_PER_READ_MAX`; waits until
     /// there is one. May be dropped at any time.
-    fn changes(&self, after: Position) -> Answer<'_, Result<Vec<(Position, Change)>, Gap>>;
+    fn changes(&self, after: Position) -> Answer<'_, Result<Vec<Entry>, Gap>>;
+
+    /// The audit log, oldest first. Its positions are those of the changes.
+    fn audit(&self, query: AuditQuery) -> Answer<'_, AuditPage>;
+
+    /// Says that the process of this name lives, for as long as `ttl`.
+    fn beat(&self, name: Name, ttl: Duration) -> Answer<'_, ()>;
+
+    /// Those whose time is not over, in order.
+    fn beating(&self) -> Answer<'_, Vec<Name>>;
+
+    /// A random text, made when the store was first opened: another one is another store, or one
+    /// that has lost everything.
+    fn identity(&self) -> Answer<'_, Arc<str>>;
+
+    /// Creates or replaces a session in Portico's own name.
+    fn put(&self, session: Session, expected: Expected) -> Answer<'_, Written> {
+        self.put_by(session, expected, Author::portico())
+    }
+
+    fn put_by(&self, session: Session, expected: Expected, by: Author) -> Answer<'_, Written> {
+        let write = Write::Put { session: Box::new(session), expected, once: None, room: None };
+        Box::pin(async move { Ok(self.write(write, by).await?.map(Stored::into_session)) })
+    }
+
+    fn delete(&self, id: SessionId, expected: Option<Version>) -> Answer<'_, Written> {
+        self.delete_by(id, expected, Author::portico())
+    }
+
+    fn delete_by(
+        &self,
+        id: SessionId,
+        expected: Option<Version>,
+        by: Author,
+    ) -> Answer<'_, Written> {
+        let write = Write::Delete { id, expected };
+        Box::pin(async move { Ok(self.write(write, by).await?.map(Stored::into_session)) })
+    }
 }
 
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -51,57 +96,16 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Se
 /// The record as it is now (as it was, after a deletion), or why nothing was written.
 pub type Written = Result<Record, Conflict>;
 
-/// A place in the change log. 0 is before the first change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Position(pub u64);
-
-/// What must be true of the session for a write to happen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expected {
-    Absent,
-    Version(Version),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Conflict {
-    #[error("there is a session with this id")]
-    IdTaken,
-    #[error("another session has this label")]
-    LabelTaken,
-    #[error("the label of a session cannot change")]
-    LabelFixed,
-    #[error("there is no such session")]
-    Missing,
-    #[error("the session has changed: it is at version {}", .0.0)]
-    Changed(Version),
-}
-
 /// The log no longer holds the changes after that position, or never had it: load the snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the change log does not reach back to this position")]
 pub struct Gap;
 
 #[derive(Debug, Clone, Default)]
-pub struct Query {
-    pub workspace: Option<Name>,
-    pub state: Option<State>,
-    /// The last session of the page before.
-    pub after: Option<SessionId>,
-    pub items_max: usize,
-}
-
-/// Can be shorter than asked, or empty, and still not be the last.
-#[derive(Debug, Clone, Default)]
-pub struct Page {
-    pub items: Vec<Record>,
-    /// Where to go on; absent on the last page.
-    pub next: Option<SessionId>,
-}
-
-#[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     pub records: Vec<Record>,
     pub tombstones: Vec<Label>,
+    pub documents: Vec<Document>,
     pub position: Position,
 }
 
@@ -110,11 +114,18 @@ pub struct Snapshot {
 pub struct Bounds {
     pub log_entries: usize,
     pub tombstones: usize,
+    pub audit_records: usize,
+    pub idempotency_keys: usize,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { log_entries: limits::CHANGE_LOG_ENTRIES_MAX, tombstones: limits::TOMBSTONES_MAX }
+        Self {
+            log_entries: limits::CHANGE_LOG_ENTRIES_MAX,
+            tombstones: limits::TOMBSTONES_MAX,
+            audit_records: limits::AUDIT_RECORDS_MAX,
+            idempotency_keys: limits::IDEMPOTENCY_KEYS_MAX,
+        }
     }
 }
 
@@ -140,6 +151,8 @@ pub enum StoreError {
     UnknownChange(String),
     #[error("the store failed")]
     Failed(#[source] Arc<redb::Error>),
+    #[error("this machine gives no random numbers")]
+    Random(#[source] getrandom::Error),
     #[error("the store has ended")]
     Ended,
 }
@@ -153,6 +166,7 @@ impl StoreError {
             | Self::Newer { .. }
             | Self::Record(_)
             | Self::UnknownChange(_)
+            | Self::Random(_)
             | Self::Failed(_)
             | Self::Ended => false,
         }

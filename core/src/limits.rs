@@ -109,8 +109,8 @@ pub const FILES_RESERVED: u64 = 256;
 
 /// Labels of deleted sessions that still answer 410 instead of 404.
 pub const TOMBSTONES_MAX: usize = 10_000;
-/// Records of the audit log that a store keeps: years of a small install, weeks of a busy one, which
-/// sends the lines of its log elsewhere.
+/// Records of the audit log that a store keeps: years of a small install, weeks of a busy one,
+/// which sends the lines of its log elsewhere.
 pub const AUDIT_RECORDS_MAX: usize = 100_000;
 /// How long a repeated `Idempotency-Key` finds what the first request made, and how many are kept.
 pub const IDEMPOTENCY_TTL: Duration = Duration::from_secs(24 * 60 * 60);

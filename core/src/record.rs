@@ -1,7 +1,7 @@
-//! The stored form of a session, and beside it of documents and the audit log: versioned JSON bytes, the same in every store. Reading parses back
-//! into the domain type, so that what was damaged or written by a newer Portico is an error and
-//! never a half-understood session. Which store holds the bytes, and how, is none of this file's
-//! business.
+//! The stored form of a session, and beside it of documents and the audit log: versioned JSON
+//! bytes, the same in every store. Reading parses back into the domain type, so that what was
+//! damaged or written by a newer Portico is an error and never a half-understood session. Which
+//! store holds the bytes, and how, is none of this file's business.
 
 mod audit;
 mod document;

@@ -41,8 +41,8 @@ impl Upstream {
         }
     }
 
-    /// `host:port` as a `Host` header carries it (port 80 is left out, RFC 9110 §4.2.1). Written when
-    /// it is needed: few requests do, and a million sessions would keep it for nothing.
+    /// `host:port` as a `Host` header carries it (port 80 is left out, RFC 9110 §4.2.1). Written
+    /// when it is needed: few requests do, and a million sessions would keep it for nothing.
     pub fn authority(&self) -> String {
         let mut text = Vec::new();
         self.write_authority(&mut text);

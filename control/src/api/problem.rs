@@ -33,6 +33,8 @@ pub enum Kind {
     SlowBody,
     IdTaken,
     LabelTaken,
+    WorkspaceFull,
+    KeyReused,
     ChangedMeanwhile,
     VersionMismatch,
     LargeBody,
@@ -71,6 +73,14 @@ impl Kind {
             Self::SlowBody => ("slow-body", "The body took too long", S::REQUEST_TIMEOUT),
             Self::IdTaken => ("id-taken", "The session id is taken", S::CONFLICT),
             Self::LabelTaken => ("label-taken", "The label is taken", S::CONFLICT),
+            Self::WorkspaceFull => {
+                ("workspace-full", "The workspace is at its limit", S::TOO_MANY_REQUESTS)
+            }
+            Self::KeyReused => (
+                "idempotency-key-reused",
+                "The idempotency key belongs to another request",
+                S::UNPROCESSABLE_ENTITY,
+            ),
             Self::ChangedMeanwhile => {
                 ("changed-meanwhile", "The session kept changing", S::CONFLICT)
             }

@@ -15,6 +15,7 @@ use portico_core::record::{Record, Version};
 use super::Api;
 use super::problem::{Kind, Problem};
 use super::wire::{self, Draft, Patch};
+use crate::clock;
 use crate::store::{Conflict, Expected, StoreError};
 
 type Answer = Result<Response, Problem>;
@@ -48,7 +49,7 @@ pub async fn change(State(api): State<Arc<Api>>, path: IdPath, request: Request)
     for _ in 0..limits::CHANGE_TRIES_MAX {
         let record = current(&api, &id).await?;
         wanted.check(record.version)?;
-        let Some(session) = patch.apply(&record.session, wire::now()) else {
+        let Some(session) = patch.apply(&record.session, clock::now()) else {
             return Ok(one(&api, &record));
         };
         match api.store.put(session, Expected::Version(record.version)).await? {
@@ -104,7 +105,7 @@ async fn insert(api: &Api, draft: &Draft) -> Result<Record, Problem> {
             // A given one was checked before; a drawn one is drawn again.
             continue;
         }
-        let session = draft.session(id, label, wire::now());
+        let session = draft.session(id, label, clock::now());
         match api.store.put(session, Expected::Absent).await? {
             Ok(record) => return Ok(record),
             Err(Conflict::IdTaken) if draft.id.is_none() => {}
@@ -196,8 +197,10 @@ impl From<Conflict> for Problem {
             Conflict::LabelTaken => Kind::LabelTaken,
             Conflict::Missing => Kind::UnknownSession,
             Conflict::Changed(_) => Kind::VersionMismatch,
-            // The API never sends another label.
-            Conflict::LabelFixed => Kind::Internal,
+            // The API never sends another label, and has no documents here.
+            Conflict::Fixed | Conflict::Exists => Kind::Internal,
+            Conflict::Done { .. } => Kind::KeyReused,
+            Conflict::WorkspaceFull(_) => Kind::WorkspaceFull,
         };
         Problem::new(kind, conflict.to_string())
     }

@@ -1,14 +1,14 @@
 //! Sessions as JSON: what a client sends becomes domain types here, once, and the other way round.
 //! Domain types do not derive `Serialize`; the shapes below are the API's promise.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use portico_core::domain::Domains;
 use portico_core::label::{Label, SessionId};
 use portico_core::limits;
 use portico_core::network::UpstreamNetworks;
 use portico_core::record::Record;
-use portico_core::session::{HostHeader, Name, Prefix, Routing, Session, State, Timestamp};
+use portico_core::session::{HostHeader, Labels, Name, Prefix, Routing, Session, State, Timestamp};
 use portico_core::upstream::Upstream;
 use serde::Serialize;
 
@@ -119,20 +119,16 @@ impl Draft {
     }
 
     pub fn session(&self, id: SessionId, label: Label, now: Timestamp) -> Session {
+        let Self { workspace, owner, tool, upstream, .. } = self;
+        let (workspace, owner, tool) = (workspace.clone(), owner.clone(), tool.clone());
         Session {
-            id,
             label,
-            workspace: self.workspace.clone(),
-            owner: self.owner.clone(),
-            tool: self.tool.clone(),
-            upstream: self.upstream.clone(),
             state: self.state,
             reason: self.reason.clone(),
             routing: self.routing,
             host_header: self.host_header,
             prefix: self.prefix,
-            created_at: now,
-            changed_at: now,
+            ..Session::new(id, workspace, owner, tool, upstream.clone(), now)
         }
     }
 }
@@ -197,6 +193,9 @@ pub fn query(pairs: Vec<(String, String)>) -> Result<Query, Problem> {
         after: fields.checked("cursor", |text| {
             SessionId::parse(text).map_err(|_| "is not a next_cursor of a page before")
         }),
+        owner: fields.parsed("owner"),
+        tool: fields.parsed("tool"),
+        labels: Labels::default(),
         items_max: limit.unwrap_or(limits::PAGE_ITEMS_DEFAULT),
     };
     if fields.complete("is not a parameter of this list") {
@@ -232,12 +231,6 @@ pub fn page(page: &Page, domains: &Domains) -> PageJson {
         items: page.items.iter().map(|record| session(record, domains)).collect(),
         next_cursor: page.next.as_ref().map(SessionId::to_string),
     }
-}
-
-pub fn now() -> Timestamp {
-    // Before 1970 only where the clock was never set.
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(since.as_millis() as u64)
 }
 
 fn rfc3339(Timestamp(milliseconds): Timestamp) -> String {

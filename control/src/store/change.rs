@@ -1,60 +1,65 @@
 //! One entry of the change log, as a kind and a payload, which is how a file's table and a Redis
 //! stream both hold it. It must not know of either.
 
-use std::sync::Arc;
-
 use portico_core::label::Label;
-use portico_core::record::Record;
-use portico_core::route::{self, Route};
+use portico_core::record::{Document, DocumentKey, Record};
+use portico_core::session::Timestamp;
 
 use super::StoreError;
+
+/// A place in the change log. 0 is before the first change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Position(pub u64);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub position: Position,
+    pub at: Timestamp,
+    pub change: Change,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// A session was created or replaced.
     Put(Record),
-    /// The session with this label was deleted; the label is a tombstone now.
-    Gone(Label),
+    /// The session, as it was, was deleted; its label is a tombstone now.
+    Deleted(Record),
     /// The tombstone was dropped to make room.
     Forgotten(Label),
+    DocumentPut(Document),
+    DocumentDeleted(DocumentKey),
 }
 
 impl Change {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Put(_) => "put",
-            Self::Gone(_) => "gone",
+            Self::Deleted(_) => "deleted",
             Self::Forgotten(_) => "forgotten",
+            Self::DocumentPut(_) => "document-put",
+            Self::DocumentDeleted(_) => "document-deleted",
         }
     }
 
     pub fn payload(&self) -> Vec<u8> {
         match self {
-            Self::Put(record) => record.encode(),
-            Self::Gone(label) | Self::Forgotten(label) => label.as_str().into(),
+            Self::Put(record) | Self::Deleted(record) => record.encode(),
+            Self::Forgotten(label) => label.as_str().into(),
+            Self::DocumentPut(document) => document.encode(),
+            Self::DocumentDeleted(key) => key.to_string().into_bytes(),
         }
     }
 
     pub fn read(kind: &str, payload: &[u8]) -> Result<Self, StoreError> {
         let unknown = || StoreError::UnknownChange(kind.to_owned());
-        let label = || {
-            let text = std::str::from_utf8(payload).map_err(|_| unknown())?;
-            Label::parse(text).map_err(|_| unknown())
-        };
-        match kind {
-            "put" => Ok(Self::Put(Record::decode(payload)?)),
-            "gone" => Ok(Self::Gone(label()?)),
-            "forgotten" => Ok(Self::Forgotten(label()?)),
-            _ => Err(unknown()),
-        }
-    }
-
-    /// The same change in the words of the route table.
-    pub fn into_route(self) -> route::Change {
-        match self {
-            Self::Put(record) => route::Change::Set(Arc::new(Route::of(&record.session))),
-            Self::Gone(label) => route::Change::Gone(label),
-            Self::Forgotten(label) => route::Change::Forget(label),
-        }
+        let text = || std::str::from_utf8(payload).map_err(|_| unknown());
+        Ok(match kind {
+            "put" => Self::Put(Record::decode(payload)?),
+            "deleted" => Self::Deleted(Record::decode(payload)?),
+            "forgotten" => Self::Forgotten(Label::parse(text()?).map_err(|_| unknown())?),
+            "document-put" => Self::DocumentPut(Document::decode(payload)?),
+            "document-deleted" => Self::DocumentDeleted(text()?.parse().map_err(|_| unknown())?),
+            _ => return Err(unknown()),
+        })
     }
 }

@@ -7,25 +7,27 @@ mod tables;
 mod views;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use portico_core::label::SessionId;
 use portico_core::limits;
-use portico_core::record::{Record, Version};
-use portico_core::session::Session;
+use portico_core::record::{Document, DocumentKey, Kind, Record};
+use portico_core::session::Name;
 use redb::backends::FileBackend;
 use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    Answer, Bounds, Change, Expected, Gap, Page, Position, Query, Snapshot, Store, StoreError,
-    Written,
+    Answer, AuditPage, AuditQuery, Author, Bounds, Conflict, Entry, Gap, Page, Position, Query,
+    Snapshot, Store, StoreError, Stored, Write,
 };
-use writer::{Job, Write};
+use writer::Job;
 
 const FILE_NAME: &str = "sessions.redb";
 
@@ -34,6 +36,8 @@ pub struct Embedded {
     /// Taken when the store is dropped, which ends the writer.
     queue: Option<mpsc::Sender<Job>>,
     newest: watch::Receiver<Position>,
+    /// Until when each process said that it lives. Only this one can, so memory is enough.
+    beats: Mutex<BTreeMap<Name, Instant>>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -55,16 +59,13 @@ impl Embedded {
                 .spawn(move || writer::run(&database, jobs, &announce, bounds))
                 .map_err(|source| StoreError::Directory { directory: directory.into(), source })?
         };
-        Ok(Self { database, queue: Some(queue), newest, writer: Some(writer) })
+        let beats = Mutex::default();
+        Ok(Self { database, queue: Some(queue), newest, beats, writer: Some(writer) })
     }
 
-    fn write(&self, write: Write) -> Answer<'_, Written> {
-        Box::pin(async move {
-            let (reply, answer) = oneshot::channel();
-            let queue = self.queue.as_ref().ok_or(StoreError::Ended)?;
-            queue.send(Job { write, reply }).await.map_err(|_| StoreError::Ended)?;
-            answer.await.map_err(|_| StoreError::Ended)?
-        })
+    /// One insertion or removal at a time, so what a panic left is as good as any.
+    fn beats(&self) -> MutexGuard<'_, BTreeMap<Name, Instant>> {
+        self.beats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read<T, F>(&self, look: F) -> Answer<'_, T>
@@ -78,12 +79,13 @@ impl Embedded {
 }
 
 impl Store for Embedded {
-    fn put(&self, session: Session, expected: Expected) -> Answer<'_, Written> {
-        self.write(Write::Put { session, expected })
-    }
-
-    fn delete(&self, id: SessionId, expected: Option<Version>) -> Answer<'_, Written> {
-        self.write(Write::Delete { id, expected })
+    fn write(&self, write: Write, by: Author) -> Answer<'_, Result<Stored, Conflict>> {
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            let queue = self.queue.as_ref().ok_or(StoreError::Ended)?;
+            queue.send(Job { write, by, reply }).await.map_err(|_| StoreError::Ended)?;
+            answer.await.map_err(|_| StoreError::Ended)?
+        })
     }
 
     fn fetch(&self, id: SessionId) -> Answer<'_, Option<Record>> {
@@ -94,11 +96,19 @@ impl Store for Embedded {
         self.read(move |view| views::list(view, &query))
     }
 
+    fn document(&self, key: DocumentKey) -> Answer<'_, Option<Document>> {
+        self.read(move |view| views::document(view, &key))
+    }
+
+    fn documents(&self, kind: Kind) -> Answer<'_, Vec<Document>> {
+        self.read(move |view| views::documents(view, Some(kind)))
+    }
+
     fn snapshot(&self) -> Answer<'_, Snapshot> {
         self.read(views::snapshot)
     }
 
-    fn changes(&self, after: Position) -> Answer<'_, Result<Vec<(Position, Change)>, Gap>> {
+    fn changes(&self, after: Position) -> Answer<'_, Result<Vec<Entry>, Gap>> {
         let mut newest = self.newest.clone();
         Box::pin(async move {
             if after > *newest.borrow() {
@@ -108,6 +118,26 @@ impl Store for Embedded {
             newest.wait_for(|newest| *newest > after).await.map_err(|_| StoreError::Ended)?;
             self.read(move |view| views::changes(view, after)).await
         })
+    }
+
+    fn audit(&self, query: AuditQuery) -> Answer<'_, AuditPage> {
+        self.read(move |view| views::audit(view, query))
+    }
+
+    fn beat(&self, name: Name, ttl: Duration) -> Answer<'_, ()> {
+        self.beats().insert(name, Instant::now() + ttl);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn beating(&self) -> Answer<'_, Vec<Name>> {
+        let mut beats = self.beats();
+        beats.retain(|_, until| *until > Instant::now());
+        let names = beats.keys().cloned().collect();
+        Box::pin(async { Ok(names) })
+    }
+
+    fn identity(&self) -> Answer<'_, Arc<str>> {
+        self.read(views::identity)
     }
 }
 

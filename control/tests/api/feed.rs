@@ -8,16 +8,16 @@ use arc_swap::ArcSwap;
 use portico_control::feed;
 use portico_control::store::embedded::Embedded;
 use portico_control::store::{
-    Answer, Bounds, Change, Expected, Gap, Page, Position, Query, Snapshot, Store, StoreError,
-    Written,
+    Answer, AuditPage, AuditQuery, Author, Bounds, Conflict, Entry as LogEntry, Expected, Gap,
+    Page, Position, Query, Snapshot, Store, StoreError, Stored, Write,
 };
 use portico_core::label::{Label, SessionId};
-use portico_core::record::{Record, Version};
+use portico_core::record::{Document, DocumentKey, Kind, Record};
 use portico_core::route::{Entry, RouteTable};
-use portico_core::session::{Session, State};
+use portico_core::session::{Name, Session, State};
 use tempfile::TempDir;
 
-use crate::world::World;
+use crate::world::{World, routes};
 
 #[test]
 fn the_table_follows_the_api() {
@@ -28,7 +28,7 @@ fn the_table_follows_the_api() {
     client.patch("/v1/sessions/one", r#"{"state":"stopping"}"#);
     world.until("aone", in_state(State::Stopping));
     client.delete("/v1/sessions/one");
-    world.until("aone", |entry| entry == Some(&Entry::Gone));
+    world.until("aone", |entry| matches!(entry, Some(Entry::Gone)));
     client.create(r#""id":"one""#);
     world.until("aone", in_state(State::Running));
     assert_eq!(world.table.load().len(), 1);
@@ -85,12 +85,12 @@ fn after_a_gap_the_table_is_right_again() {
     world.client().create(r#""id":"one""#);
     let template = world.block_on(world.store.snapshot()).unwrap().records.remove(0).session;
     let directory = TempDir::new().unwrap();
-    let bounds = Bounds { log_entries: 3, tombstones: 2 };
+    let bounds = Bounds { log_entries: 3, tombstones: 2, ..Bounds::default() };
     world.block_on(async {
         let store: Arc<dyn Store> =
             Arc::new(Embedded::open(directory.path().into(), bounds).await.unwrap());
         let table = Arc::new(ArcSwap::from_pointee(RouteTable::default()));
-        let feed = feed::start(store.clone(), table.clone()).await.unwrap();
+        let feed = feed::start(store.clone(), routes(&table)).await.unwrap();
         let deadline = Instant::now() + Duration::from_secs(30);
         let mut created = 0;
         // All in the queue at once, so that the writer takes many into one commit.
@@ -126,12 +126,8 @@ struct Faulty {
 }
 
 impl Store for Faulty {
-    fn put(&self, session: Session, expected: Expected) -> Answer<'_, Written> {
-        self.inner.put(session, expected)
-    }
-
-    fn delete(&self, id: SessionId, expected: Option<Version>) -> Answer<'_, Written> {
-        self.inner.delete(id, expected)
+    fn write(&self, write: Write, by: Author) -> Answer<'_, Result<Stored, Conflict>> {
+        self.inner.write(write, by)
     }
 
     fn fetch(&self, id: SessionId) -> Answer<'_, Option<Record>> {
@@ -142,15 +138,39 @@ impl Store for Faulty {
         self.inner.list(query)
     }
 
+    fn document(&self, key: DocumentKey) -> Answer<'_, Option<Document>> {
+        self.inner.document(key)
+    }
+
+    fn documents(&self, kind: Kind) -> Answer<'_, Vec<Document>> {
+        self.inner.documents(kind)
+    }
+
     fn snapshot(&self) -> Answer<'_, Snapshot> {
         self.inner.snapshot()
     }
 
-    fn changes(&self, after: Position) -> Answer<'_, Result<Vec<(Position, Change)>, Gap>> {
+    fn changes(&self, after: Position) -> Answer<'_, Result<Vec<LogEntry>, Gap>> {
         if self.broken.load(Ordering::SeqCst) {
             return Box::pin(async { Err(StoreError::UnknownChange("later".to_owned())) });
         }
         self.inner.changes(after)
+    }
+
+    fn audit(&self, query: AuditQuery) -> Answer<'_, AuditPage> {
+        self.inner.audit(query)
+    }
+
+    fn beat(&self, name: Name, ttl: Duration) -> Answer<'_, ()> {
+        self.inner.beat(name, ttl)
+    }
+
+    fn beating(&self) -> Answer<'_, Vec<Name>> {
+        self.inner.beating()
+    }
+
+    fn identity(&self) -> Answer<'_, Arc<str>> {
+        self.inner.identity()
     }
 }
 
@@ -161,7 +181,7 @@ fn while_the_store_fails_the_table_stays_and_then_catches_up() {
     client.create(r#""id":"one""#);
     let store = Arc::new(Faulty { inner: world.store.clone(), broken: AtomicBool::new(true) });
     let table = Arc::new(ArcSwap::from_pointee(RouteTable::default()));
-    let feed = world.block_on(feed::start(store.clone(), table.clone())).unwrap();
+    let feed = world.block_on(feed::start(store.clone(), routes(&table))).unwrap();
     client.create(r#""id":"two""#);
     until(|| feed.status().failure.is_some_and(|failure| failure.contains("later")));
     assert_eq!((table.load().len(), feed.status().position.0), (1, 1));

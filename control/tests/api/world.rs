@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use portico_control::api::{self, ApiSettings};
-use portico_control::feed::{self, FeedHandle};
+use portico_control::feed::{self, FeedHandle, Follower, Routes};
 use portico_control::store::{self, Store};
 use portico_control::token::Token;
 use portico_core::domain::Domains;
 use portico_core::network::UpstreamNetworks;
 use portico_core::route::{Entry, RouteTable};
 use portico_core::session::Routing;
+use portico_core::workspace::AllowList;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -44,6 +45,10 @@ pub struct Client {
     token: Option<&'static str>,
 }
 
+pub fn routes(table: &Arc<ArcSwap<RouteTable>>) -> Vec<Box<dyn Follower>> {
+    vec![Box::new(Routes::new(table.clone(), AllowList::All))]
+}
+
 impl World {
     pub fn start() -> Self {
         let directory = TempDir::new().unwrap();
@@ -64,7 +69,7 @@ impl World {
         let table = Arc::new(ArcSwap::from_pointee(RouteTable::default()));
         let (address, store, feed) = runtime.block_on(async {
             let store = store::open(&url).await.unwrap();
-            let feed = feed::start(store.clone(), table.clone()).await.unwrap();
+            let feed = feed::start(store.clone(), routes(&table)).await.unwrap();
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let router = api::router(settings, store.clone());

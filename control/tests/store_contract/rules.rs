@@ -6,30 +6,19 @@ use std::time::Duration;
 use portico_control::store::{Bounds, Change, Conflict, Expected, Gap, Position, Query, Store};
 use portico_core::label::{Label, SessionId};
 use portico_core::record::{Record, Version};
-use portico_core::session::{HostHeader, Prefix, Routing, Session, State, Timestamp};
+use portico_core::session::{Session, State, Timestamp};
 
 type Shared = Arc<dyn Store>;
 
 /// Small, so that a few writes reach them.
-pub const BOUNDS: Bounds = Bounds { log_entries: 400, tombstones: 5 };
+pub const BOUNDS: Bounds =
+    Bounds { log_entries: 400, tombstones: 5, audit_records: 600, idempotency_keys: 8 };
 
 pub fn session(id: &str) -> Session {
     let id = SessionId::parse(id).unwrap();
-    Session {
-        label: Label::of(&id),
-        id,
-        workspace: "genomics".parse().unwrap(),
-        owner: "ada".parse().unwrap(),
-        tool: "jupyter".parse().unwrap(),
-        upstream: "http://10.0.0.7:8888".parse().unwrap(),
-        state: State::Running,
-        reason: None,
-        routing: Routing::Both,
-        host_header: HostHeader::Preserve,
-        prefix: Prefix::Keep,
-        created_at: Timestamp(1),
-        changed_at: Timestamp(2),
-    }
+    let (workspace, owner) = ("genomics".parse().unwrap(), "ada".parse().unwrap());
+    let upstream = "http://10.0.0.7:8888".parse().unwrap();
+    Session::new(id, workspace, owner, "jupyter".parse().unwrap(), upstream, Timestamp(1))
 }
 
 pub fn id(text: &str) -> SessionId {
@@ -44,10 +33,10 @@ async fn all_changes(store: &Shared, mut after: Position) -> Vec<Change> {
     let end = store.snapshot().await.unwrap().position;
     let mut all = Vec::new();
     while after < end {
-        for (position, change) in store.changes(after).await.unwrap().unwrap() {
-            assert_eq!(position.0, after.0 + 1, "positions have no holes");
-            after = position;
-            all.push(change);
+        for entry in store.changes(after).await.unwrap().unwrap() {
+            assert_eq!(entry.position.0, after.0 + 1, "positions have no holes");
+            after = entry.position;
+            all.push(entry.change);
         }
     }
     all
@@ -85,7 +74,7 @@ pub async fn a_replacement_needs_the_current_version(store: Shared) {
     assert_eq!(store.put(session("two"), current).await.unwrap(), Err(Conflict::Missing));
     let renamed = Session { label: Label::parse("other").unwrap(), ..session("one") };
     let current = Expected::Version(second.version);
-    assert_eq!(store.put(renamed, current).await.unwrap(), Err(Conflict::LabelFixed));
+    assert_eq!(store.put(renamed, current).await.unwrap(), Err(Conflict::Fixed));
     assert_eq!(store.fetch(id("one")).await.unwrap(), Some(second.clone()));
     assert_eq!(
         store.delete(id("one"), Some(first.version)).await.unwrap(),
@@ -109,7 +98,7 @@ pub async fn a_deletion_leaves_a_tombstone_that_a_new_session_replaces(store: Sh
     assert_eq!((snapshot.records, snapshot.tombstones), (vec![again.clone()], vec![]));
     assert_eq!(
         all_changes(&store, Position(0)).await,
-        [Change::Put(first), Change::Gone(label), Change::Put(again)]
+        [Change::Put(first.clone()), Change::Deleted(first), Change::Put(again)]
     );
 }
 
@@ -148,7 +137,7 @@ pub async fn lists_are_paged_and_filtered(store: Shared) {
 
     let ids = async |workspace: Option<&str>, state, items_max| {
         let workspace = workspace.map(|name| name.parse().unwrap());
-        let mut query = Query { workspace, state, after: None, items_max };
+        let mut query = Query { workspace, state, items_max, ..Query::default() };
         let mut ids = Vec::new();
         loop {
             let page = store.list(query.clone()).await.unwrap();
@@ -199,7 +188,8 @@ pub async fn a_follower_is_woken_by_a_change(store: Shared) {
     tokio::task::yield_now().await;
     let record = create(&store, session("one")).await;
     let woken = tokio::time::timeout(Duration::from_secs(10), follower).await.unwrap().unwrap();
-    assert_eq!(woken.unwrap(), Ok(vec![(Position(1), Change::Put(record))]));
+    let woken: Vec<_> = woken.unwrap().unwrap();
+    assert_eq!((woken[0].position, &woken[0].change), (Position(1), &Change::Put(record)));
 }
 
 pub async fn a_position_outside_the_log_is_a_gap(store: Shared) {
@@ -215,7 +205,7 @@ pub async fn a_position_outside_the_log_is_a_gap(store: Shared) {
     assert_eq!(store.changes(Position(9)).await.unwrap(), Err(Gap));
     assert_eq!(all_changes(&store, Position(10)).await.len(), BOUNDS.log_entries);
     let newest = store.changes(Position(writes - 1)).await.unwrap().unwrap();
-    assert_eq!(newest, [(Position(writes), Change::Put(record))]);
+    assert_eq!((newest[0].position, &newest[0].change), (Position(writes), &Change::Put(record)));
 }
 
 pub async fn writes_from_many_tasks_are_all_kept(store: Shared) {

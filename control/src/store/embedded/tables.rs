@@ -1,15 +1,18 @@
 //! The tables of the embedded store, and what a write does to them inside a transaction. It must
 //! not know of threads, batches or files; reading is in `views`.
 
-use portico_core::label::{Label, SessionId};
-use portico_core::record::{Record, Version};
-use portico_core::session::Session;
-use redb::{
-    Database, ReadableTable, ReadableTableMetadata, StorageError, Table, TableDefinition,
-    TableError, WriteTransaction,
-};
+mod documents;
+mod once;
+mod prepare;
+mod sessions;
 
-use super::super::{Bounds, Change, Conflict, Expected, Position, StoreError, Written};
+use portico_core::record::AuditRecord;
+use portico_core::session::Timestamp;
+use redb::{ReadableTable, StorageError, Table, TableDefinition, TableError, WriteTransaction};
+
+use super::super::{Author, Bounds, Change, Conflict, Position, StoreError, Stored, Write};
+
+pub use prepare::prepare;
 
 /// id → record.
 pub const SESSIONS: TableDefinition<&str, &[u8]> = TableDefinition::new("sessions");
@@ -17,18 +20,29 @@ pub const SESSIONS: TableDefinition<&str, &[u8]> = TableDefinition::new("session
 const LABELS: TableDefinition<&str, &str> = TableDefinition::new("labels");
 /// (workspace, id): the index behind lists of one workspace.
 pub const WORKSPACES: TableDefinition<(&str, &str), ()> = TableDefinition::new("workspaces");
+/// workspace → how many sessions it has, where it has any.
+const COUNTS: TableDefinition<&str, u64> = TableDefinition::new("counts");
 /// position of the deletion → label, so that the oldest is found first; and back.
 pub const TOMBSTONES: TableDefinition<u64, &str> = TableDefinition::new("tombstones");
 const TOMBSTONE_LABELS: TableDefinition<&str, u64> = TableDefinition::new("tombstone_labels");
-/// position → kind and payload of a `Change`.
-pub const LOG: TableDefinition<u64, (&str, &[u8])> = TableDefinition::new("log");
+/// `kind/name` → document.
+pub const DOCUMENTS: TableDefinition<&str, &[u8]> = TableDefinition::new("documents");
+/// position → kind, time and payload of an `Entry`.
+pub const LOG: TableDefinition<u64, (&str, u64, &[u8])> = TableDefinition::new("log2");
+/// position → audit record.
+pub const AUDIT: TableDefinition<u64, &[u8]> = TableDefinition::new("audit");
+/// idempotency key → its place in the order, fingerprint of the request, id of the session.
+const ONCE: TableDefinition<&str, (u64, &str, &str)> = TableDefinition::new("once");
+/// position of the creation → idempotency key and when it may be forgotten.
+const ONCE_ORDER: TableDefinition<u64, (&str, u64)> = TableDefinition::new("once_order");
 pub const NUMBERS: TableDefinition<&str, u64> = TableDefinition::new("numbers");
+pub const TEXTS: TableDefinition<&str, &str> = TableDefinition::new("texts");
 
 /// Keys of `NUMBERS`: the newest position, which outlives the log's entries, and the form of all
-/// this.
+/// this. Key of `TEXTS`: who this store is.
 pub const POSITION: &str = "position";
 const FORM: &str = "form";
-const FORM_NOW: u64 = 1;
+pub const IDENTITY: &str = "identity";
 
 /// The tables inside a write transaction. Each write checks first and changes then, so that a
 /// refused one leaves nothing behind.
@@ -36,32 +50,20 @@ pub struct Tables<'t> {
     sessions: Table<'t, &'static str, &'static [u8]>,
     labels: Table<'t, &'static str, &'static str>,
     workspaces: Table<'t, (&'static str, &'static str), ()>,
+    counts: Table<'t, &'static str, u64>,
     tombstones: Table<'t, u64, &'static str>,
     tombstone_labels: Table<'t, &'static str, u64>,
-    log: Table<'t, u64, (&'static str, &'static [u8])>,
+    documents: Table<'t, &'static str, &'static [u8]>,
+    log: Table<'t, u64, (&'static str, u64, &'static [u8])>,
+    audit: Table<'t, u64, &'static [u8]>,
+    once: Table<'t, &'static str, (u64, &'static str, &'static str)>,
+    once_order: Table<'t, u64, (&'static str, u64)>,
     numbers: Table<'t, &'static str, u64>,
     position: Position,
     bounds: Bounds,
 }
 
-/// Makes the tables that are missing, and says where the log ends.
-pub fn prepare(database: &Database) -> Result<Position, StoreError> {
-    let transaction = database.begin_write()?;
-    let position = {
-        let mut tables = Tables::open(&transaction, Bounds::default())?;
-        let found = tables.numbers.get(FORM)?.map(|form| form.value());
-        match found {
-            Some(found) if found > FORM_NOW => return Err(StoreError::Newer { found }),
-            Some(_) => {}
-            None => {
-                tables.numbers.insert(FORM, FORM_NOW)?;
-            }
-        }
-        tables.position
-    };
-    transaction.commit()?;
-    Ok(position)
-}
+type Outcome = Result<Result<Stored, Conflict>, StoreError>;
 
 impl<'t> Tables<'t> {
     pub fn open(transaction: &'t WriteTransaction, bounds: Bounds) -> Result<Self, TableError> {
@@ -71,9 +73,14 @@ impl<'t> Tables<'t> {
             sessions: transaction.open_table(SESSIONS)?,
             labels: transaction.open_table(LABELS)?,
             workspaces: transaction.open_table(WORKSPACES)?,
+            counts: transaction.open_table(COUNTS)?,
             tombstones: transaction.open_table(TOMBSTONES)?,
             tombstone_labels: transaction.open_table(TOMBSTONE_LABELS)?,
+            documents: transaction.open_table(DOCUMENTS)?,
             log: transaction.open_table(LOG)?,
+            audit: transaction.open_table(AUDIT)?,
+            once: transaction.open_table(ONCE)?,
+            once_order: transaction.open_table(ONCE_ORDER)?,
             numbers,
             position,
             bounds,
@@ -85,110 +92,48 @@ impl<'t> Tables<'t> {
         self.position
     }
 
-    pub fn put(&mut self, session: Session, expected: Expected) -> Result<Written, StoreError> {
-        let current = self.current(&session.id)?;
-        if let Err(conflict) = self.check_put(&session, expected, current.as_ref())? {
-            return Ok(Err(conflict));
+    pub fn write(&mut self, write: Write, by: Author) -> Outcome {
+        let at = by.at;
+        let outcome = match &write {
+            Write::Put { session, expected, once, room } => {
+                self.put(session, *expected, once.as_ref(), *room, at)
+            }
+            Write::Delete { id, expected } => self.delete(id, *expected, at),
+            Write::PutDocument { key, body, expected } => {
+                self.put_document(key, body, *expected, at)
+            }
+            Write::DeleteDocument { key, expected } => self.delete_document(key, *expected, at),
+        }?;
+        if let Ok(stored) = &outcome {
+            self.note(&write.audit(stored, by))?;
         }
-        if let Some(current) = current {
-            let of = (current.session.workspace.as_str(), session.id.as_str());
-            self.workspaces.remove(of)?;
-        }
-        self.drop_tombstone(&session.label)?;
-        let record = Record { session, version: Version(self.position.0 + 1) };
-        let Session { id, label, workspace, .. } = &record.session;
-        self.labels.insert(label.as_str(), id.as_str())?;
-        self.workspaces.insert((workspace.as_str(), id.as_str()), ())?;
-        self.sessions.insert(id.as_str(), record.encode().as_slice())?;
-        self.append(&Change::Put(record.clone()))?;
-        Ok(Ok(record))
-    }
-
-    pub fn delete(
-        &mut self,
-        id: &SessionId,
-        expected: Option<Version>,
-    ) -> Result<Written, StoreError> {
-        let Some(record) = self.current(id)? else {
-            return Ok(Err(Conflict::Missing));
-        };
-        if expected.is_some_and(|expected| expected != record.version) {
-            return Ok(Err(Conflict::Changed(record.version)));
-        }
-        let Session { label, workspace, .. } = &record.session;
-        self.sessions.remove(id.as_str())?;
-        self.labels.remove(label.as_str())?;
-        self.workspaces.remove((workspace.as_str(), id.as_str()))?;
-        self.append(&Change::Gone(label.clone()))?;
-        self.tombstones.insert(self.position.0, label.as_str())?;
-        self.tombstone_labels.insert(label.as_str(), self.position.0)?;
-        self.forget_tombstones()?;
-        Ok(Ok(record))
+        Ok(outcome)
     }
 
     /// To be called once, at the end of a transaction that wrote.
     pub fn finish(&mut self) -> Result<(), StorageError> {
-        let keep_from = (self.position.0 + 1).saturating_sub(self.bounds.log_entries as u64);
-        while self.log.first()?.is_some_and(|(oldest, _)| oldest.value() < keep_from) {
+        let keep_from = |entries: usize| (self.position.0 + 1).saturating_sub(entries as u64);
+        let (log_from, audit_from) =
+            (keep_from(self.bounds.log_entries), keep_from(self.bounds.audit_records));
+        while self.log.first()?.is_some_and(|(oldest, _)| oldest.value() < log_from) {
             self.log.pop_first()?;
+        }
+        while self.audit.first()?.is_some_and(|(oldest, _)| oldest.value() < audit_from) {
+            self.audit.pop_first()?;
         }
         self.numbers.insert(POSITION, self.position.0)?;
         Ok(())
     }
 
-    fn current(&self, id: &SessionId) -> Result<Option<Record>, StoreError> {
-        match self.sessions.get(id.as_str())? {
-            Some(bytes) => Ok(Some(Record::decode(bytes.value())?)),
-            None => Ok(None),
-        }
-    }
-
-    fn check_put(
-        &self,
-        session: &Session,
-        expected: Expected,
-        current: Option<&Record>,
-    ) -> Result<Result<(), Conflict>, StorageError> {
-        Ok(match (expected, current) {
-            (Expected::Absent, Some(_)) => Err(Conflict::IdTaken),
-            (Expected::Version(_), None) => Err(Conflict::Missing),
-            (Expected::Version(expected), Some(current)) if expected != current.version => {
-                Err(Conflict::Changed(current.version))
-            }
-            (Expected::Version(_), Some(current)) if current.session.label != session.label => {
-                Err(Conflict::LabelFixed)
-            }
-            (Expected::Version(_), Some(_)) => Ok(()),
-            (Expected::Absent, None) => match self.labels.get(session.label.as_str())? {
-                Some(_) => Err(Conflict::LabelTaken),
-                None => Ok(()),
-            },
-        })
-    }
-
-    fn append(&mut self, change: &Change) -> Result<(), StorageError> {
+    fn append(&mut self, change: &Change, Timestamp(at): Timestamp) -> Result<(), StorageError> {
         self.position.0 += 1;
-        self.log.insert(self.position.0, (change.kind(), change.payload().as_slice()))?;
+        self.log.insert(self.position.0, (change.kind(), at, change.payload().as_slice()))?;
         Ok(())
     }
 
-    fn drop_tombstone(&mut self, label: &Label) -> Result<(), StorageError> {
-        let position = self.tombstone_labels.remove(label.as_str())?.map(|at| at.value());
-        if let Some(position) = position {
-            self.tombstones.remove(position)?;
-        }
-        Ok(())
-    }
-
-    fn forget_tombstones(&mut self) -> Result<(), StoreError> {
-        while self.tombstones.len()? > self.bounds.tombstones as u64 {
-            let oldest = self.tombstones.pop_first()?.map(|(_, label)| label.value().to_owned());
-            let Some(oldest) = oldest else { break };
-            self.tombstone_labels.remove(oldest.as_str())?;
-            if let Ok(label) = Label::parse(&oldest) {
-                self.append(&Change::Forgotten(label))?;
-            }
-        }
+    /// At the position of the change that it is about, or of what that change brought with it.
+    fn note(&mut self, record: &AuditRecord) -> Result<(), StorageError> {
+        self.audit.insert(self.position.0, record.encode().as_slice())?;
         Ok(())
     }
 }

@@ -2,14 +2,20 @@
 //! of them waits or writes.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use portico_core::label::{Label, SessionId};
 use portico_core::limits;
-use portico_core::record::Record;
+use portico_core::record::{AuditRecord, Document, DocumentKey, Kind, Record};
+use portico_core::session::Timestamp;
 use redb::{ReadTransaction, ReadableTable};
 
-use super::super::{Change, Gap, Page, Position, Query, Snapshot, StoreError};
-use super::tables::{LOG, NUMBERS, POSITION, SESSIONS, TOMBSTONES, WORKSPACES};
+use super::super::{
+    AuditPage, AuditQuery, Change, Entry, Gap, Page, Position, Query, Snapshot, StoreError,
+};
+use super::tables::{
+    AUDIT, DOCUMENTS, IDENTITY, LOG, NUMBERS, POSITION, SESSIONS, TEXTS, TOMBSTONES, WORKSPACES,
+};
 
 pub fn fetch(view: &ReadTransaction, id: &SessionId) -> Result<Option<Record>, StoreError> {
     match view.open_table(SESSIONS)?.get(id.as_str())? {
@@ -60,16 +66,56 @@ pub fn snapshot(view: &ReadTransaction) -> Result<Snapshot, StoreError> {
         // What cannot be a label has no route to shadow.
         snapshot.tombstones.extend(Label::parse(entry?.1.value()));
     }
+    snapshot.documents = documents(view, None)?;
     let numbers = view.open_table(NUMBERS)?;
     snapshot.position = Position(numbers.get(POSITION)?.map_or(0, |position| position.value()));
     Ok(snapshot)
+}
+
+pub fn document(view: &ReadTransaction, key: &DocumentKey) -> Result<Option<Document>, StoreError> {
+    match view.open_table(DOCUMENTS)?.get(key.to_string().as_str())? {
+        Some(bytes) => Ok(Some(Document::decode(bytes.value())?)),
+        None => Ok(None),
+    }
+}
+
+/// Of one kind, or of all.
+pub fn documents(view: &ReadTransaction, kind: Option<Kind>) -> Result<Vec<Document>, StoreError> {
+    let prefix = kind.map(|kind| format!("{kind}/")).unwrap_or_default();
+    let mut documents = Vec::new();
+    for entry in view.open_table(DOCUMENTS)?.range(prefix.as_str()..)? {
+        let (key, document) = entry?;
+        if !key.value().starts_with(&prefix) {
+            break;
+        }
+        documents.push(Document::decode(document.value())?);
+    }
+    Ok(documents)
+}
+
+pub fn audit(view: &ReadTransaction, query: AuditQuery) -> Result<AuditPage, StoreError> {
+    let mut page = AuditPage::default();
+    for entry in view.open_table(AUDIT)?.range(query.after.0 + 1..)? {
+        let (position, record) = entry?;
+        if page.items.len() >= query.items_max {
+            page.next = page.items.last().map(|(position, _)| *position);
+            break;
+        }
+        page.items.push((Position(position.value()), AuditRecord::decode(record.value())?));
+    }
+    Ok(page)
+}
+
+pub fn identity(view: &ReadTransaction) -> Result<Arc<str>, StoreError> {
+    let identity = view.open_table(TEXTS)?.get(IDENTITY)?;
+    Ok(identity.map_or_else(Arc::default, |identity| identity.value().into()))
 }
 
 /// The changes behind `after`, which is before the newest.
 pub fn changes(
     view: &ReadTransaction,
     after: Position,
-) -> Result<Result<Vec<(Position, Change)>, Gap>, StoreError> {
+) -> Result<Result<Vec<Entry>, Gap>, StoreError> {
     let log = view.open_table(LOG)?;
     let mut changes = Vec::new();
     let expected = after.0 + 1..;
@@ -78,8 +124,9 @@ pub fn changes(
         if position.value() != expected {
             return Ok(Err(Gap));
         }
-        let (kind, payload) = change.value();
-        changes.push((Position(expected), Change::read(kind, payload)?));
+        let (kind, at, payload) = change.value();
+        let change = Change::read(kind, payload)?;
+        changes.push(Entry { position: Position(expected), at: Timestamp(at), change });
         if changes.len() >= limits::CHANGES_PER_READ_MAX {
             break;
         }
@@ -104,7 +151,7 @@ impl Gathered<'_> {
         let record = Record::decode(bytes)?;
         self.looked_at += 1;
         self.last = Some(record.session.id.clone());
-        if self.query.state.is_none_or(|state| state == record.session.state) {
+        if self.query.wants(&record) {
             self.page.items.push(record);
         }
         Ok(())

@@ -4,27 +4,20 @@
 
 use std::sync::Arc;
 
-use portico_core::label::SessionId;
 use portico_core::limits;
-use portico_core::record::Version;
-use portico_core::session::Session;
 use redb::{Database, Durability};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::super::{Bounds, Expected, Position, StoreError, Written};
+use super::super::{Author, Bounds, Conflict, Position, StoreError, Stored, Write};
 use super::tables::Tables;
 
 pub struct Job {
     pub write: Write,
-    pub reply: oneshot::Sender<Result<Written, StoreError>>,
+    pub by: Author,
+    pub reply: oneshot::Sender<Outcome>,
 }
 
-pub enum Write {
-    Put { session: Session, expected: Expected },
-    Delete { id: SessionId, expected: Option<Version> },
-}
-
-type Outcome = Result<Written, StoreError>;
+pub type Outcome = Result<Result<Stored, Conflict>, StoreError>;
 
 /// Ends when the queue's last sender is gone.
 pub fn run(
@@ -36,7 +29,7 @@ pub fn run(
     let mut batch = Vec::with_capacity(limits::STORE_BATCH_MAX);
     while jobs.blocking_recv_many(&mut batch, limits::STORE_BATCH_MAX) > 0 {
         let (writes, replies): (Vec<_>, Vec<_>) =
-            batch.drain(..).map(|job| (job.write, job.reply)).unzip();
+            batch.drain(..).map(|job| ((job.write, job.by), job.reply)).unzip();
         match commit(database, writes, bounds) {
             Ok((position, outcomes)) => {
                 // Followers first: they are the ones who make the change work.
@@ -60,7 +53,7 @@ pub fn run(
 /// failure of the file takes all of them back.
 fn commit(
     database: &Database,
-    writes: Vec<Write>,
+    writes: Vec<(Write, Author)>,
     bounds: Bounds,
 ) -> Result<(Position, Vec<Outcome>), Arc<redb::Error>> {
     let mut transaction = database.begin_write().map_err(shared)?;
@@ -68,12 +61,8 @@ fn commit(
     let mut tables = Tables::open(&transaction, bounds).map_err(shared)?;
     let before = tables.position();
     let mut outcomes = Vec::with_capacity(writes.len());
-    for write in writes {
-        let outcome = match write {
-            Write::Put { session, expected } => tables.put(session, expected),
-            Write::Delete { id, expected } => tables.delete(&id, expected),
-        };
-        match outcome {
+    for (write, by) in writes {
+        match tables.write(write, by) {
             Err(StoreError::Failed(error)) => return Err(error),
             outcome => outcomes.push(outcome),
         }

@@ -1,0 +1,53 @@
+//! What happens to the tables when a store is opened: they are made, brought to today's form, and
+//! named.
+
+use std::fmt::Write as _;
+
+use redb::{Database, ReadableTable, TableDefinition};
+
+use super::super::super::{Bounds, Position, StoreError};
+use super::{COUNTS, FORM, IDENTITY, NUMBERS, TEXTS, Tables, WORKSPACES};
+
+const FORM_NOW: u64 = 2;
+/// Of form 1. Followers of it load the snapshot.
+const OLD_LOG: TableDefinition<u64, (&str, &[u8])> = TableDefinition::new("log");
+
+/// Makes the tables that are missing, and says where the log ends.
+pub fn prepare(database: &Database) -> Result<Position, StoreError> {
+    let transaction = database.begin_write()?;
+    let found = transaction.open_table(NUMBERS)?.get(FORM)?.map(|form| form.value());
+    match found {
+        Some(found) if found > FORM_NOW => return Err(StoreError::Newer { found }),
+        Some(1) => {
+            transaction.delete_table(OLD_LOG)?;
+            let mut counts = transaction.open_table(COUNTS)?;
+            for entry in transaction.open_table(WORKSPACES)?.iter()? {
+                let (key, _) = entry?;
+                let workspace = key.value().0;
+                let count = counts.get(workspace)?.map_or(0, |count| count.value());
+                counts.insert(workspace, count + 1)?;
+            }
+        }
+        Some(_) | None => {}
+    }
+    transaction.open_table(NUMBERS)?.insert(FORM, FORM_NOW)?;
+    {
+        let mut texts = transaction.open_table(TEXTS)?;
+        if texts.get(IDENTITY)?.is_none() {
+            texts.insert(IDENTITY, identity()?.as_str())?;
+        }
+    }
+    let position = Tables::open(&transaction, Bounds::default())?.position();
+    transaction.commit()?;
+    Ok(position)
+}
+
+fn identity() -> Result<String, StoreError> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes).map_err(StoreError::Random)?;
+    Ok(bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    }))
+}

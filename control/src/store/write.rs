@@ -1,0 +1,147 @@
+//! One write to a store: what is to change, what must be true for that, in whose name it is done,
+//! and how it can be refused. How it is made atomic is each store's business.
+
+use std::net::IpAddr;
+use std::num::NonZeroU64;
+
+use portico_core::label::SessionId;
+use portico_core::record::{AuditRecord, Document, DocumentKey, Record, Version};
+use portico_core::session::{Name, Session, Timestamp};
+
+#[derive(Debug, Clone)]
+pub enum Write {
+    /// Creates a session or replaces one. Its id and label must be nobody else's; a tombstone on
+    /// the label is replaced. The label and the workspace of a session never change.
+    Put {
+        session: Box<Session>,
+        expected: Expected,
+        once: Option<Once>,
+        /// For a new session: how many its workspace may have, this one included.
+        room: Option<NonZeroU64>,
+    },
+    /// Deletes a session. Its label becomes a tombstone.
+    Delete {
+        id: SessionId,
+        expected: Option<Version>,
+    },
+    /// Creates a document, or replaces it: in whatever version where `expected` is none.
+    PutDocument {
+        key: DocumentKey,
+        body: Vec<u8>,
+        expected: Option<Expected>,
+    },
+    DeleteDocument {
+        key: DocumentKey,
+        expected: Option<Version>,
+    },
+}
+
+/// What must be true of the thing for a write to happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    Absent,
+    Version(Version),
+}
+
+/// A creation that its author may send again without creating twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Once {
+    /// Unique among all authors.
+    pub key: String,
+    /// Of the request, to tell a repetition from another request with the same key.
+    pub fingerprint: String,
+}
+
+/// Who changes something, for the audit log.
+#[derive(Debug, Clone)]
+pub struct Author {
+    pub name: Name,
+    pub address: Option<IpAddr>,
+    pub at: Timestamp,
+    /// What is changed, in words.
+    pub detail: Option<String>,
+}
+
+/// What a write left (or, after a deletion, took away).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stored {
+    Session(Record),
+    Document(Document),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Conflict {
+    #[error("there is a session with this id")]
+    IdTaken,
+    #[error("another session has this label")]
+    LabelTaken,
+    #[error("the label and the workspace of a session cannot change")]
+    Fixed,
+    #[error("there is nothing of this name")]
+    Missing,
+    #[error("there is one of this name already")]
+    Exists,
+    #[error("it has changed: it is at version {}", .0.0)]
+    Changed(Version),
+    #[error("the request with this key was done before")]
+    Done { id: SessionId, fingerprint: String },
+    #[error("the workspace has {0} sessions, as many as it may")]
+    WorkspaceFull(NonZeroU64),
+}
+
+impl Stored {
+    /// # Panics
+    /// When a document was written, which the caller of a session's write cannot have done.
+    pub fn into_session(self) -> Record {
+        match self {
+            Self::Session(record) => record,
+            Self::Document(document) => unreachable!("{} is no session", document.key),
+        }
+    }
+
+    /// # Panics
+    /// When a session was written, which the caller of a document's write cannot have done.
+    pub fn into_document(self) -> Document {
+        match self {
+            Self::Document(document) => document,
+            Self::Session(record) => unreachable!("{} is no document", record.session.id),
+        }
+    }
+}
+
+impl Author {
+    pub const PORTICO: &str = "portico";
+
+    /// What nobody asked for: a lifespan's end, a replica's.
+    pub fn portico() -> Self {
+        let name = Self::PORTICO.parse().expect("a constant that is a name");
+        Self { name, address: None, at: crate::clock::now(), detail: None }
+    }
+
+    #[must_use]
+    pub fn saying(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+}
+
+impl Write {
+    /// For the audit log. `stored` is what the write left or took away.
+    pub fn audit(&self, stored: &Stored, by: Author) -> AuditRecord {
+        let verb = match self {
+            Self::Put { expected: Expected::Absent, .. }
+            | Self::PutDocument { expected: Some(Expected::Absent), .. } => "created",
+            Self::Put { .. } | Self::PutDocument { .. } => "changed",
+            Self::Delete { .. } | Self::DeleteDocument { .. } => "deleted",
+        };
+        let (kind, subject, workspace) = match stored {
+            Stored::Session(Record { session, .. }) => {
+                ("session", format!("sessions/{}", session.id), Some(session.workspace.clone()))
+            }
+            Stored::Document(Document { key, .. }) => (key.kind.as_str(), key.to_string(), None),
+        };
+        let action = format!("{kind}.{verb}");
+        let Author { name: actor, address, at, detail } = by;
+        AuditRecord { at, actor, address, action, subject, workspace, detail }
+    }
+}
