@@ -14,11 +14,14 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use axum::Router;
 use portico_control::api::{self, ApiSettings};
-use portico_control::feed::{self, FeedHandle, Routes};
+use portico_control::events::Events;
+use portico_control::feed::{self, FeedHandle, Follower, Routes};
+use portico_control::rules::SharedRules;
 use portico_control::store;
-use portico_control::token::Token;
+use portico_control::token::{Keyring, Token};
 use portico_core::network::UpstreamNetworks;
 use portico_core::route::RouteTable;
+use portico_core::template::Catalogue;
 use portico_core::workspace::AllowList;
 use portico_proxy::management::{self, Readiness};
 use portico_proxy::{Proxy, SharedTable};
@@ -68,8 +71,17 @@ impl Replica {
         let store = store::open(&settings.store.to_string()).await?;
         let token = token::obtain(&settings.control.token, &settings.store)?;
         let table: SharedTable = Arc::new(ArcSwap::from_pointee(RouteTable::default()));
-        let routes = Routes::new(table.clone(), AllowList::All);
-        let feed = feed::start(store.clone(), vec![Box::new(routes)]).await?;
+        let catalogue = Catalogue::builtin();
+        let keyring = Keyring::new(Some(&token));
+        let rules = SharedRules::new(AllowList::All, catalogue.clone());
+        let (events, events_follower) = Events::new();
+        let followers: Vec<Box<dyn Follower>> = vec![
+            Box::new(Routes::new(table.clone(), AllowList::All)),
+            Box::new(keyring.follower()),
+            Box::new(rules.follower()),
+            Box::new(events_follower),
+        ];
+        let feed = feed::start(store.clone(), followers).await?;
 
         let for_proxy = proxy_settings(&settings, upstream_networks.clone());
         let proxy = Proxy::start(for_proxy, traffic, table.clone())?;
@@ -77,7 +89,11 @@ impl Replica {
             domains: settings.domains,
             default_routing: settings.routing,
             upstream_networks,
-            token: token.clone(),
+            allowed_workspaces: AllowList::All,
+            catalogue,
+            keyring,
+            rules,
+            events,
             metrics: proxy.registry(),
         };
 

@@ -15,6 +15,10 @@ pub mod replica;
 
 pub mod feed;
 
+pub mod rules;
+
+pub mod events;
+
 pub mod token;
 
 pub mod api;

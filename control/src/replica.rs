@@ -1,7 +1,7 @@
 //! A replica: one running process of an install, as the others see it. Its document says what it is
 //! and stands from its start to its end; its heartbeat says that it still lives.
 
-use portico_core::record::RecordError;
+use portico_core::record::{RecordError, of_form};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,11 +57,7 @@ impl Replica {
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        let Wire { v, role, version, host, started_at_ms } =
-            serde_json::from_slice(bytes).map_err(RecordError::Json)?;
-        if v > FORM {
-            return Err(RecordError::Newer { found: v, newest: FORM });
-        }
+        let Wire { role, version, host, started_at_ms, .. } = of_form(bytes, FORM)?;
         Ok(Self { role, version, host, started_at_ms })
     }
 }

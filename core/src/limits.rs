@@ -134,6 +134,25 @@ pub const FEED_RETRY_MAX: Duration = Duration::from_secs(5);
 /// Bodies of the API, and the time that one may take to arrive.
 pub const API_BODY_BYTES_MAX: usize = 64 * 1024;
 pub const API_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bodies of bulk requests, and the sessions that one may create and delete: a page of each.
+pub const BULK_BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
+pub const BULK_ITEMS_MAX: usize = 1_000;
+/// Wrong tokens from one address that are answered at once, and how long each weighs: 20, then one
+/// every three seconds, which no honest client notices and no guesser likes.
+pub const LOGIN_FAILURES_MAX: u32 = 20;
+pub const LOGIN_FAILURE_COST: Duration = Duration::from_secs(3);
+pub const LOGIN_FAILURE_ADDRESSES_MAX: usize = 10_000;
+/// What a client waits for that found its workspace full: a session ends rarely sooner.
+pub const WORKSPACE_FULL_RETRY_AFTER: Duration = Duration::from_secs(30);
+/// Changes that a listener of the event stream may have missed and still be told, listeners at a
+/// time, and how often one hears that the connection lives: below the 30 s of impatient balancers.
+pub const EVENTS_KEPT_MAX: usize = 4_096;
+pub const EVENT_LISTENERS_MAX: usize = 256;
+pub const EVENT_KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Documents of one kind: tokens are looked at one by one, and lists of them have one page.
+pub const TOKENS_MAX: usize = 1_000;
+pub const TEMPLATES_MAX: usize = 1_000;
+pub const ALLOWED_WORKSPACES_MAX: usize = 10_000;
 /// A bearer token: 16 characters of its alphabet are 96 bits if drawn at random.
 pub const TOKEN_BYTES_MIN: usize = 16;
 pub const TOKEN_BYTES_MAX: usize = 512;

@@ -145,7 +145,7 @@ impl Record {
 
 /// Bytes of at most form `newest`. The form is looked at first: a newer one may lack members that
 /// this one needs.
-pub(crate) fn of_form<T: DeserializeOwned>(bytes: &[u8], newest: u32) -> Result<T, RecordError> {
+pub fn of_form<T: DeserializeOwned>(bytes: &[u8], newest: u32) -> Result<T, RecordError> {
     let Form { v } = serde_json::from_slice(bytes).map_err(RecordError::Json)?;
     if v > newest {
         return Err(RecordError::Newer { found: v, newest });
@@ -153,7 +153,8 @@ pub(crate) fn of_form<T: DeserializeOwned>(bytes: &[u8], newest: u32) -> Result<
     serde_json::from_slice(bytes).map_err(RecordError::Json)
 }
 
-pub(crate) fn member<T, E: std::fmt::Display>(
+/// Names the member that a parser refused.
+pub fn member<T, E: std::fmt::Display>(
     member: &'static str,
     parsed: Result<T, E>,
 ) -> Result<T, RecordError> {

@@ -13,7 +13,6 @@ use std::str::FromStr;
 
 pub use catalogue::{Catalogue, TemplateRefusal};
 pub use image::{Image, ImageError};
-pub use record::TemplateRecordError;
 pub use tag::{ConnectVersion, ConnectVersionError, ImageTag, TagError};
 
 use crate::session::{Name, UnknownWord};

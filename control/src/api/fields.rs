@@ -106,6 +106,46 @@ impl Fields {
         }
     }
 
+    /// A list of anything, of a bounded length.
+    pub fn items(&mut self, field: &'static str, items_max: usize) -> Option<Vec<Value>> {
+        match self.take(field)? {
+            Value::Array(items) if items.len() <= items_max => Some(items),
+            Value::Array(_) => self.invalid(field, format!("has more than {items_max} items")),
+            _ => self.misshapen(field, "must be a list"),
+        }
+    }
+
+    /// A whole number that passes `check`.
+    pub fn number<T, E: fmt::Display>(
+        &mut self,
+        field: &'static str,
+        check: impl FnOnce(u64) -> Result<T, E>,
+    ) -> Option<T> {
+        let value = self.take(field)?;
+        match value.as_u64().map(check) {
+            Some(Ok(value)) => Some(value),
+            Some(Err(error)) => self.invalid(field, error.to_string()),
+            None => self.misshapen(field, "must be a whole number, not negative"),
+        }
+    }
+
+    /// An object of strings that passes `check`.
+    pub fn texts<T, E: fmt::Display>(
+        &mut self,
+        field: &'static str,
+        check: impl FnOnce(Vec<(&str, &str)>) -> Result<T, E>,
+    ) -> Option<T> {
+        let value = self.take(field)?;
+        let pairs: Option<Vec<(&str, &str)>> = value.as_object().and_then(|object| {
+            object.iter().map(|(name, text)| Some((name.as_str(), text.as_str()?))).collect()
+        });
+        match pairs.map(check) {
+            Some(Ok(value)) => Some(value),
+            Some(Err(error)) => self.invalid(field, error.to_string()),
+            None => self.misshapen(field, "must be an object of strings"),
+        }
+    }
+
     /// Whether the field is there as `null`; if so it is taken.
     pub fn is_null(&mut self, field: &str) -> bool {
         let null = self.given.get(field).is_some_and(Value::is_null);

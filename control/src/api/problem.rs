@@ -1,6 +1,8 @@
 //! What the API says when it refuses: `application/problem+json` (RFC 9457) with a `type` that
 //! never changes, so that programs can act on it. It must not know why anything was refused.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -11,6 +13,7 @@ pub struct Problem {
     kind: Kind,
     detail: String,
     errors: Vec<Mistake>,
+    retry_after: Option<Duration>,
 }
 
 /// One mistake in one field of a body or query.
@@ -27,13 +30,22 @@ pub enum Kind {
     InvalidRequest,
     Unauthorized,
     WrongToken,
+    TooManyFailures,
+    TooManyListeners,
+    MissingScope,
+    OutOfBounds,
     UnknownPath,
     UnknownSession,
+    Unknown,
     WrongMethod,
     SlowBody,
     IdTaken,
     LabelTaken,
+    Exists,
     WorkspaceFull,
+    WorkspaceNotAllowed,
+    IllegalStep,
+    RoutingRefused,
     KeyReused,
     ChangedMeanwhile,
     VersionMismatch,
@@ -65,14 +77,37 @@ impl Kind {
             }
             Self::Unauthorized => ("unauthorized", "A token is needed", S::UNAUTHORIZED),
             Self::WrongToken => ("wrong-token", "The token is not valid", S::UNAUTHORIZED),
+            Self::TooManyFailures => {
+                ("too-many-failures", "Too many wrong tokens", S::TOO_MANY_REQUESTS)
+            }
+            Self::TooManyListeners => {
+                ("too-many-listeners", "Too many event streams", S::TOO_MANY_REQUESTS)
+            }
+            Self::MissingScope => ("missing-scope", "The token may not do this", S::FORBIDDEN),
+            Self::OutOfBounds => {
+                ("workspace-out-of-bounds", "The token does not reach this workspace", S::FORBIDDEN)
+            }
             Self::UnknownPath => ("unknown-path", "No such path", S::NOT_FOUND),
             Self::UnknownSession => ("unknown-session", "No such session", S::NOT_FOUND),
+            Self::Unknown => ("unknown-name", "Nothing has this name", S::NOT_FOUND),
             Self::WrongMethod => {
                 ("method-not-allowed", "The method is not possible here", S::METHOD_NOT_ALLOWED)
             }
             Self::SlowBody => ("slow-body", "The body took too long", S::REQUEST_TIMEOUT),
             Self::IdTaken => ("id-taken", "The session id is taken", S::CONFLICT),
             Self::LabelTaken => ("label-taken", "The label is taken", S::CONFLICT),
+            Self::Exists => ("exists", "Something has this name already", S::CONFLICT),
+            Self::WorkspaceNotAllowed => {
+                ("workspace-not-allowed", "The workspace may not have sessions", S::FORBIDDEN)
+            }
+            Self::IllegalStep => {
+                ("illegal-state", "The session cannot come into this state", S::CONFLICT)
+            }
+            Self::RoutingRefused => (
+                "routing-refused",
+                "The tool cannot be reached on this routing",
+                S::UNPROCESSABLE_ENTITY,
+            ),
             Self::WorkspaceFull => {
                 ("workspace-full", "The workspace is at its limit", S::TOO_MANY_REQUESTS)
             }
@@ -108,11 +143,34 @@ impl Kind {
 
 impl Problem {
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new() }
+        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after: None }
     }
 
     pub fn with_mistakes(kind: Kind, detail: impl Into<String>, errors: Vec<Mistake>) -> Self {
-        Self { kind, detail: detail.into(), errors }
+        Self { kind, detail: detail.into(), errors, retry_after: None }
+    }
+
+    #[must_use]
+    pub fn retry_after(mut self, retry_after: Duration) -> Self {
+        self.retry_after = Some(retry_after);
+        self
+    }
+
+    pub fn status(&self) -> StatusCode {
+        self.kind.parts().2
+    }
+
+    /// The body, also as a part of a larger answer.
+    pub fn json(&self) -> serde_json::Value {
+        let (slug, title, status) = self.kind.parts();
+        let body = Body {
+            r#type: format!("/problems/{slug}"),
+            title,
+            status: status.as_u16(),
+            detail: &self.detail,
+            errors: &self.errors,
+        };
+        serde_json::to_value(body).expect("strings and numbers always have a JSON form")
     }
 }
 
@@ -124,15 +182,7 @@ impl Mistake {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (slug, title, status) = self.kind.parts();
-        let body = Body {
-            r#type: format!("/problems/{slug}"),
-            title,
-            status: status.as_u16(),
-            detail: &self.detail,
-            errors: &self.errors,
-        };
-        let mut response = (status, Json(body)).into_response();
+        let mut response = (self.status(), Json(self.json())).into_response();
         let headers = response.headers_mut();
         let fixed = HeaderValue::from_static;
         headers.insert(header::CONTENT_TYPE, fixed("application/problem+json"));
@@ -148,6 +198,10 @@ impl IntoResponse for Problem {
                 headers.insert(header::RETRY_AFTER, fixed("1"));
             }
             _ => {}
+        }
+        if let Some(retry_after) = self.retry_after {
+            let seconds = retry_after.as_millis().div_ceil(1_000).max(1) as u64;
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response.extensions_mut().insert(self.kind);
         response

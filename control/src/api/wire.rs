@@ -1,6 +1,7 @@
 //! Sessions as JSON: what a client sends becomes domain types here, once, and the other way round.
 //! Domain types do not derive `Serialize`; the shapes below are the API's promise.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use portico_core::domain::Domains;
@@ -8,13 +9,17 @@ use portico_core::label::{Label, SessionId};
 use portico_core::limits;
 use portico_core::network::UpstreamNetworks;
 use portico_core::record::Record;
-use portico_core::session::{HostHeader, Labels, Name, Prefix, Routing, Session, State, Timestamp};
+use portico_core::session::{
+    HostHeader, Labels, Lifespan, LifespanError, Name, Prefix, Routing, Session, State, Timestamp,
+};
+use portico_core::template::{Image, ImageError};
 use portico_core::upstream::Upstream;
 use serde::Serialize;
 
 use super::ApiSettings;
 use super::fields::{Fields, Null};
-use super::problem::Problem;
+use super::problem::{Kind, Problem};
+use super::request::page_limit;
 use crate::store::{Page, Query};
 
 /// The body of `POST /v1/sessions`: a session but for its id and label, which may still have to be
@@ -22,15 +27,18 @@ use crate::store::{Page, Query};
 pub struct Draft {
     pub id: Option<SessionId>,
     pub label: Option<Label>,
-    workspace: Name,
+    pub workspace: Name,
     owner: Name,
     tool: Name,
+    image: Option<Box<str>>,
+    labels: Labels,
     upstream: Upstream,
     state: State,
     reason: Option<String>,
     routing: Routing,
     host_header: HostHeader,
     prefix: Prefix,
+    lifespan_seconds: u64,
 }
 
 /// The body of `PATCH /v1/sessions/{id}` (RFC 7396, JSON merge patch).
@@ -42,6 +50,10 @@ pub struct Patch {
     routing: Option<Routing>,
     host_header: Option<HostHeader>,
     prefix: Option<Prefix>,
+    image: Option<Option<Box<str>>>,
+    labels: Option<Labels>,
+    /// From the change on; 0 is unlimited.
+    lifespan_seconds: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -51,12 +63,16 @@ pub struct SessionJson {
     workspace: String,
     owner: String,
     tool: String,
+    image: Option<String>,
+    labels: BTreeMap<String, String>,
     upstream: String,
     state: &'static str,
     reason: Option<String>,
     routing: &'static [&'static str],
     host_header: &'static str,
     strip_prefix: bool,
+    lifespan_seconds: u64,
+    expires_at: Option<String>,
     urls: Urls,
     created_at: String,
     changed_at: String,
@@ -90,6 +106,9 @@ impl Draft {
         let workspace = fields.parsed("workspace");
         let owner = fields.parsed("owner");
         let tool = fields.parsed("tool");
+        let image = fields.checked("image", image);
+        let labels = fields.texts("labels", |pairs| Labels::of_pairs(pairs)).unwrap_or_default();
+        let lifespan_seconds = fields.number("lifespan_seconds", lifespan).unwrap_or(0);
         let upstream = upstream(&mut fields, &settings.upstream_networks);
         let state = fields.parsed("state").unwrap_or(State::Running);
         let reason = fields.checked("reason", reason).flatten();
@@ -109,12 +128,15 @@ impl Draft {
             workspace,
             owner,
             tool,
+            image,
+            labels,
             upstream,
             state,
             reason,
             routing,
             host_header,
             prefix,
+            lifespan_seconds,
         })
     }
 
@@ -128,6 +150,9 @@ impl Draft {
             routing: self.routing,
             host_header: self.host_header,
             prefix: self.prefix,
+            image: self.image.clone(),
+            labels: self.labels.clone(),
+            lifespan: Lifespan::starting(now, self.lifespan_seconds).unwrap_or_default(),
             ..Session::new(id, workspace, owner, tool, upstream.clone(), now)
         }
     }
@@ -150,17 +175,33 @@ impl Patch {
             routing: fields.words("routing", |words| Routing::from_words(words)),
             host_header: fields.parsed("host_header"),
             prefix: fields.boolean("strip_prefix").map(prefix),
+            image: match fields.is_null("image") {
+                true => Some(None),
+                false => fields.checked("image", image).map(Some),
+            },
+            labels: match fields.is_null("labels") {
+                true => Some(Labels::default()),
+                false => fields.texts("labels", |pairs| Labels::of_pairs(pairs)),
+            },
+            lifespan_seconds: match fields.is_null("lifespan_seconds") {
+                true => Some(0),
+                false => fields.number("lifespan_seconds", lifespan),
+            },
         };
         if fields.complete(UNKNOWN_FIELD) { Ok(patch) } else { Err(fields.into_problem()) }
     }
 
     /// The changed session, or None when it is so already. A reason belongs to its state, so a new
-    /// state without one clears it.
-    pub fn apply(&self, before: &Session, now: Timestamp) -> Option<Session> {
+    /// state without one clears it; a session that starts again has its lifespan before it.
+    pub fn apply(&self, before: &Session, now: Timestamp) -> Result<Option<Session>, Problem> {
         let mut after = before.clone();
         if let Some(state) = self.state.filter(|state| *state != before.state) {
+            check_step(before.state, state)?;
             after.state = state;
             after.reason = None;
+            if before.state.is_over() {
+                after.restart_lifespan(now);
+            }
         }
         if let Some(reason) = &self.reason {
             after.reason = reason.clone();
@@ -168,25 +209,65 @@ impl Patch {
         if let Some(upstream) = &self.upstream {
             after.upstream = upstream.clone();
         }
+        if let Some(image) = &self.image {
+            after.image = image.clone();
+        }
+        if let Some(labels) = &self.labels {
+            after.labels = labels.clone();
+        }
+        if let Some(seconds) = self.lifespan_seconds {
+            // Checked when it was read.
+            after.lifespan = Lifespan::starting(now, seconds).unwrap_or_default();
+        }
         after.routing = self.routing.unwrap_or(after.routing);
         after.host_header = self.host_header.unwrap_or(after.host_header);
         after.prefix = self.prefix.unwrap_or(after.prefix);
         if after == *before {
-            return None;
+            return Ok(None);
         }
         // A clock that was set back does not make a change look older than the one before.
-        after.changed_at = now.max(before.changed_at);
-        Some(after)
+        after.changed_at = now.max(Timestamp(before.changed_at.0 + 1));
+        Ok(Some(after))
     }
 }
 
+fn check_step(from: State, to: State) -> Result<(), Problem> {
+    if from.may_become(to) {
+        return Ok(());
+    }
+    let followers: Vec<_> = from.followers().iter().map(|state| state.as_str()).collect();
+    let (from, to) = (from.as_str(), to.as_str());
+    let detail = format!("{from} cannot become {to}, only one of {}", followers.join(", "));
+    Err(Problem::new(Kind::IllegalStep, detail))
+}
+
+/// For the audit log.
+pub fn difference(before: &Session, after: &Session) -> String {
+    let mut changes = Vec::new();
+    if before.state != after.state {
+        changes.push(format!("state {} to {}", before.state.as_str(), after.state.as_str()));
+    }
+    if before.upstream != after.upstream {
+        changes.push(format!("upstream {} to {}", before.upstream, after.upstream));
+    }
+    for (name, changed) in [
+        ("reason", before.reason != after.reason),
+        ("routing", before.routing != after.routing),
+        ("host_header", before.host_header != after.host_header),
+        ("strip_prefix", before.prefix != after.prefix),
+        ("image", before.image != after.image),
+        ("labels", before.labels != after.labels),
+        ("lifespan", before.lifespan != after.lifespan),
+    ] {
+        if changed {
+            changes.push(name.to_owned());
+        }
+    }
+    changes.join(", ")
+}
+
 /// The query of `GET /v1/sessions`.
-pub fn query(pairs: Vec<(String, String)>) -> Result<Query, Problem> {
-    let mut fields = Fields::from_query(pairs);
-    let limit = fields.checked("limit", |text| match text.parse() {
-        Ok(limit) if (1..=limits::PAGE_ITEMS_MAX).contains(&limit) => Ok(limit),
-        _ => Err(format!("must be a number from 1 to {}", limits::PAGE_ITEMS_MAX)),
-    });
+pub fn query(mut fields: Fields) -> Result<Query, Problem> {
     let query = Query {
         workspace: fields.parsed("workspace"),
         state: fields.parsed("state"),
@@ -195,14 +276,22 @@ pub fn query(pairs: Vec<(String, String)>) -> Result<Query, Problem> {
         }),
         owner: fields.parsed("owner"),
         tool: fields.parsed("tool"),
-        labels: Labels::default(),
-        items_max: limit.unwrap_or(limits::PAGE_ITEMS_DEFAULT),
+        labels: fields.checked("labels", sought_labels).unwrap_or_default(),
+        within: None,
+        items_max: page_limit(&mut fields),
     };
     if fields.complete("is not a parameter of this list") {
         Ok(query)
     } else {
         Err(fields.into_problem())
     }
+}
+
+/// `team=imaging,stage=test`: all of them.
+fn sought_labels(text: &str) -> Result<Labels, String> {
+    let pairs: Option<Vec<_>> = text.split(',').map(|pair| pair.split_once('=')).collect();
+    let pairs = pairs.ok_or("must be name=value, several divided by commas")?;
+    Labels::of_pairs(pairs).map_err(|error| error.to_string())
 }
 
 pub fn session(record: &Record, domains: &Domains) -> SessionJson {
@@ -214,12 +303,16 @@ pub fn session(record: &Record, domains: &Domains) -> SessionJson {
         workspace: session.workspace.to_string(),
         owner: session.owner.to_string(),
         tool: session.tool.to_string(),
+        image: session.image.as_deref().map(str::to_owned),
+        labels: session.labels.pairs().map(|(name, value)| (name.into(), value.into())).collect(),
         upstream: session.upstream.to_string(),
         state: session.state.as_str(),
         reason: session.reason.clone(),
         routing: session.routing.words(),
         host_header: session.host_header.as_str(),
         strip_prefix: session.prefix == Prefix::Strip,
+        lifespan_seconds: session.lifespan.map_or(0, |lifespan| lifespan.seconds),
+        expires_at: session.lifespan.map(|lifespan| rfc3339(lifespan.ends_at)),
         urls: Urls { subdomain, path },
         created_at: rfc3339(session.created_at),
         changed_at: rfc3339(session.changed_at),
@@ -233,7 +326,7 @@ pub fn page(page: &Page, domains: &Domains) -> PageJson {
     }
 }
 
-fn rfc3339(Timestamp(milliseconds): Timestamp) -> String {
+pub fn rfc3339(Timestamp(milliseconds): Timestamp) -> String {
     /// 9999-12-31T23:59:59.999Z, the last moment that the format can say.
     const LAST: u64 = 253_402_300_799_999;
     let time = UNIX_EPOCH + Duration::from_millis(milliseconds.min(LAST));
@@ -264,6 +357,16 @@ fn check_reserved(
         }
         _ => None,
     };
+}
+
+fn image(text: &str) -> Result<Box<str>, ImageError> {
+    Image::parse(text)?;
+    Ok(text.into())
+}
+
+fn lifespan(seconds: u64) -> Result<u64, LifespanError> {
+    Lifespan::starting(Timestamp(0), seconds)?;
+    Ok(seconds)
 }
 
 /// An empty reason is none.

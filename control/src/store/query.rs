@@ -1,5 +1,8 @@
 //! What can be asked of a store's sessions and of its audit log, page by page.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use portico_core::label::SessionId;
 use portico_core::record::{AuditRecord, Record};
 use portico_core::session::{Labels, Name, State};
@@ -14,6 +17,8 @@ pub struct Query {
     pub tool: Option<Name>,
     pub state: Option<State>,
     pub labels: Labels,
+    /// Of one of these workspaces.
+    pub within: Option<Arc<BTreeSet<Name>>>,
     /// The last session of the page before.
     pub after: Option<SessionId>,
     pub items_max: usize,
@@ -50,5 +55,6 @@ impl Query {
             && same(&self.tool, &session.tool)
             && self.state.is_none_or(|state| state == session.state)
             && session.labels.include(&self.labels)
+            && self.within.as_ref().is_none_or(|within| within.contains(&session.workspace))
     }
 }

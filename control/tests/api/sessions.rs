@@ -28,6 +28,7 @@ fn a_session_is_created_with_all_its_fields() {
             "owner": "ada@example.com", "tool": "jupyter", "upstream": "http://10.0.0.7:8888",
             "state": "starting", "reason": "pulling the image", "routing": ["path"],
             "host_header": "upstream", "strip_prefix": true,
+            "image": null, "labels": {}, "lifespan_seconds": 0, "expires_at": null,
             "urls": {"path": "https://connect.example.com/_studio/my-tool/"},
             "created_at": null, "changed_at": null,
         })
@@ -142,7 +143,7 @@ fn if_match_guards_a_change_and_a_deletion() {
     patch("\"1\"", r#"{"state":"running"}"#).assert_problem(412, "version-mismatch", &[]);
     patch("W/\"2\"", r#"{"state":"running"}"#).assert_problem(412, "version-mismatch", &[]);
     patch("rubbish", r#"{"state":"running"}"#).assert_problem(412, "version-mismatch", &[]);
-    assert_eq!(patch("\"9\", \"2\"", r#"{"state":"running"}"#).status, 200);
+    assert_eq!(patch("\"9\", \"2\"", r#"{"state":"starting"}"#).status, 200);
     assert_eq!(patch("*", r#"{"state":"stopped"}"#).status, 200);
     let mut delete = |tag| client.send("DELETE", "/v1/sessions/one", &[("If-Match", tag)], None);
     delete("\"1\"").assert_problem(412, "version-mismatch", &[]);

@@ -8,13 +8,16 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use portico_control::api::{self, ApiSettings};
+use portico_control::events::Events;
 use portico_control::feed::{self, FeedHandle, Follower, Routes};
+use portico_control::rules::SharedRules;
 use portico_control::store::{self, Store};
-use portico_control::token::Token;
+use portico_control::token::{Keyring, Token};
 use portico_core::domain::Domains;
 use portico_core::network::UpstreamNetworks;
 use portico_core::route::{Entry, RouteTable};
 use portico_core::session::Routing;
+use portico_core::template::Catalogue;
 use portico_core::workspace::AllowList;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -55,6 +58,9 @@ impl World {
         let runtime = Runtime::new().unwrap();
         let url = format!("embedded:{}", directory.path().join("store").display());
         let metrics = prometheus::Registry::new();
+        let keyring = Keyring::new(Some(&Token::parse(TOKEN).unwrap()));
+        let rules = SharedRules::new(AllowList::All, Catalogue::builtin());
+        let (events, events_follower) = Events::new();
         let settings = ApiSettings {
             domains: Domains::new("https://connect.example.com", None, Some("example.com"))
                 .unwrap(),
@@ -63,13 +69,21 @@ impl World {
                 allowed: vec!["10.0.0.0/8".parse().unwrap()],
                 ..UpstreamNetworks::default()
             },
-            token: Token::parse(TOKEN).unwrap(),
+            allowed_workspaces: AllowList::All,
+            catalogue: Catalogue::builtin(),
+            keyring: keyring.clone(),
+            rules: rules.clone(),
+            events,
             metrics: metrics.clone(),
         };
         let table = Arc::new(ArcSwap::from_pointee(RouteTable::default()));
         let (address, store, feed) = runtime.block_on(async {
             let store = store::open(&url).await.unwrap();
-            let feed = feed::start(store.clone(), routes(&table)).await.unwrap();
+            let mut followers = routes(&table);
+            followers.push(Box::new(keyring.follower()));
+            followers.push(Box::new(rules.follower()));
+            followers.push(Box::new(events_follower));
+            let feed = feed::start(store.clone(), followers).await.unwrap();
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let router = api::router(settings, store.clone());

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ConnectVersion, Image, PathRouting, Status, Template};
+use crate::record::{RecordError, member, of_form};
 use crate::session::{Name, UnknownWord};
 
 /// The form written here. An addition that an older Portico may ignore keeps the number (unknown
@@ -12,21 +13,6 @@ const FORM: u32 = 1;
 
 const SUPPORTED: &str = "supported";
 const UNSUPPORTED: &str = "unsupported";
-
-#[derive(Debug, thiserror::Error)]
-pub enum TemplateRecordError {
-    #[error("the record is not the JSON of a template")]
-    Json(#[source] serde_json::Error),
-    #[error("the record has form {found}, this Portico reads up to {FORM}: a newer one wrote it")]
-    Newer { found: u32 },
-    #[error("the record's member `{member}` is not valid: {reason}")]
-    Member { member: &'static str, reason: String },
-}
-
-#[derive(Deserialize)]
-struct Form {
-    v: u32,
-}
 
 #[derive(Serialize, Deserialize)]
 struct Wire {
@@ -67,13 +53,8 @@ impl Template {
         serde_json::to_vec(&wire).expect("strings and numbers always have a JSON form")
     }
 
-    pub fn decode(bytes: &[u8]) -> Result<Self, TemplateRecordError> {
-        // The form first: a newer one may lack members that this one needs.
-        let Form { v } = serde_json::from_slice(bytes).map_err(TemplateRecordError::Json)?;
-        if v > FORM {
-            return Err(TemplateRecordError::Newer { found: v });
-        }
-        let wire: Wire = serde_json::from_slice(bytes).map_err(TemplateRecordError::Json)?;
+    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+        let wire: Wire = of_form(bytes, FORM)?;
         member("repository", Image::parse(&wire.repository))?;
         let icon = wire.icon.as_deref().map(str::parse::<Name>);
         let port = match u16::try_from(wire.port) {
@@ -92,7 +73,7 @@ impl Template {
     }
 }
 
-fn path_routing(wire: &Wire) -> Result<PathRouting, TemplateRecordError> {
+fn path_routing(wire: &Wire) -> Result<PathRouting, RecordError> {
     let version = wire.client_version_min.as_deref().map(str::parse::<ConnectVersion>);
     let client_version_min = member("client_version_min", version.transpose())?;
     match (wire.path_routing.as_str(), client_version_min, &wire.path_refusal) {
@@ -105,13 +86,6 @@ fn path_routing(wire: &Wire) -> Result<PathRouting, TemplateRecordError> {
         }
         _ => member("path_routing", Err(UnknownWord { expected: "supported, unsupported" })),
     }
-}
-
-fn member<T, E: std::fmt::Display>(
-    member: &'static str,
-    parsed: Result<T, E>,
-) -> Result<T, TemplateRecordError> {
-    parsed.map_err(|error| TemplateRecordError::Member { member, reason: error.to_string() })
 }
 
 #[cfg(test)]
@@ -127,7 +101,7 @@ mod tests {
         Template { icon: None, ..Catalogue::builtin().templates()[3].clone() }
     }
 
-    fn edited(template: &Template, from: &str, to: &str) -> Result<Template, TemplateRecordError> {
+    fn edited(template: &Template, from: &str, to: &str) -> Result<Template, RecordError> {
         let text = String::from_utf8(template.encode()).unwrap();
         assert!(text.contains(from), "{text}");
         Template::decode(text.replace(from, to).as_bytes())
@@ -170,16 +144,16 @@ mod tests {
     #[test]
     fn a_newer_form_is_refused_and_an_unknown_member_is_not() {
         let newer = edited(&ride(), "\"v\":1", "\"v\":2");
-        assert!(matches!(newer, Err(TemplateRecordError::Newer { found: 2 })));
+        assert!(matches!(newer, Err(RecordError::Newer { found: 2, .. })));
         let newer = Template::decode(br#"{"v":9}"#);
-        assert!(matches!(newer, Err(TemplateRecordError::Newer { found: 9 })));
+        assert!(matches!(newer, Err(RecordError::Newer { found: 9, .. })));
         assert_eq!(edited(&ride(), "\"v\":1", "\"v\":1,\"later\":[1]").unwrap(), ride());
     }
 
     #[test]
     fn damage_is_an_error_that_names_the_member() {
-        assert!(matches!(Template::decode(b""), Err(TemplateRecordError::Json(_))));
-        assert!(matches!(Template::decode(br#"{"v":1}"#), Err(TemplateRecordError::Json(_))));
+        assert!(matches!(Template::decode(b""), Err(RecordError::Json(_))));
+        assert!(matches!(Template::decode(br#"{"v":1}"#), Err(RecordError::Json(_))));
         for (template, from, to, name) in [
             (ride(), "\"key\":\"rstudio\"", "\"key\":\"\"", "key"),
             (ride(), "\"tool\":\"rstudio\"", "\"tool\":\"r studio\"", "tool"),
@@ -194,8 +168,7 @@ mod tests {
             (xpra(), "\"unsupported\"", "\"supported\"", "path_routing"),
             (xpra(), "\"path_refusal\"", "\"reason\"", "path_routing"),
         ] {
-            let Err(TemplateRecordError::Member { member, .. }) = edited(&template, from, to)
-            else {
+            let Err(RecordError::Member { member, .. }) = edited(&template, from, to) else {
                 panic!("{from} -> {to} was read");
             };
             assert_eq!(member, name);
