@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use portico_control::api::{self, ApiSettings};
 use portico_control::events::Events;
-use portico_control::feed::{self, FeedHandle, Follower, Routes};
+use portico_control::feed::{self, FeedHandle, FeedSettings, Follower, Routes};
 use portico_control::rules::SharedRules;
 use portico_control::store;
 use portico_control::token::{Keyring, Token};
@@ -81,7 +81,7 @@ impl Replica {
             Box::new(rules.follower()),
             Box::new(events_follower),
         ];
-        let feed = feed::start(store.clone(), followers).await?;
+        let feed = feed::start(store.clone(), followers, FeedSettings::default()).await?;
 
         let for_proxy = proxy_settings(&settings, upstream_networks.clone());
         let proxy = Proxy::start(for_proxy, traffic, table.clone())?;

@@ -17,6 +17,8 @@ pub mod feed;
 
 pub mod rules;
 
+pub mod lifespan;
+
 pub mod events;
 
 pub mod token;

@@ -1,8 +1,12 @@
 //! A replica: one running process of an install, as the others see it. Its document says what it is
 //! and stands from its start to its end; its heartbeat says that it still lives.
 
+mod heart;
+
 use portico_core::record::{RecordError, of_form};
 use serde::{Deserialize, Serialize};
+
+pub use heart::Heart;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replica {

@@ -74,7 +74,7 @@ impl RulesFollower {
             Kind::Template => Template::decode(body).map(|template| {
                 self.templates.insert(name.clone(), template);
             }),
-            Kind::Token | Kind::Replica => Ok(()),
+            Kind::Token | Kind::Replica | Kind::Store => Ok(()),
         };
         if let Err(error) = done {
             let error = crate::with_causes(&error);
@@ -91,7 +91,7 @@ impl RulesFollower {
             Kind::Template => {
                 self.templates.remove(name);
             }
-            Kind::Token | Kind::Replica => {}
+            Kind::Token | Kind::Replica | Kind::Store => {}
         }
     }
 

@@ -13,6 +13,7 @@
 pub mod change;
 pub mod embedded;
 pub mod query;
+pub mod view;
 pub mod write;
 
 use std::path::PathBuf;
@@ -65,6 +66,10 @@ pub trait Store: Send + Sync {
     /// A random text, made when the store was first opened: another one is another store, or one
     /// that has lost everything.
     fn identity(&self) -> Answer<'_, Arc<str>>;
+
+    /// Takes what is there now for the store, whatever it was before, and gives it an identity
+    /// where it has none.
+    fn adopt(&self) -> Answer<'_, Arc<str>>;
 
     /// Creates or replaces a session in Portico's own name.
     fn put(&self, session: Session, expected: Expected) -> Answer<'_, Written> {
@@ -151,6 +156,12 @@ pub enum StoreError {
     UnknownChange(String),
     #[error("the store failed")]
     Failed(#[source] Arc<redb::Error>),
+    #[error(
+        "the store is another one than before ({found} in place of {known}), or it has lost \
+         everything: routes stay as they are. If that is meant, run `portico store accept`; if \
+         not, restore it"
+    )]
+    Replaced { known: String, found: String },
     #[error("this machine gives no random numbers")]
     Random(#[source] getrandom::Error),
     #[error("the store has ended")]
@@ -167,6 +178,7 @@ impl StoreError {
             | Self::Record(_)
             | Self::UnknownChange(_)
             | Self::Random(_)
+            | Self::Replaced { .. }
             | Self::Failed(_)
             | Self::Ended => false,
         }

@@ -149,6 +149,15 @@ pub const WORKSPACE_FULL_RETRY_AFTER: Duration = Duration::from_secs(30);
 pub const EVENTS_KEPT_MAX: usize = 4_096;
 pub const EVENT_LISTENERS_MAX: usize = 256;
 pub const EVENT_KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// A replica says this often that it lives, and is believed for this long: two may be lost.
+pub const REPLICA_BEAT: Duration = Duration::from_secs(5);
+pub const REPLICA_TTL: Duration = Duration::from_secs(16);
+/// A process that ends waits no longer than this to say so.
+pub const REPLICA_LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
+/// The longest sleep of who ends lifespans, in case the machine slept or its clock was set, and the
+/// pause after a store that failed.
+pub const LIFESPAN_CHECK_MAX: Duration = Duration::from_secs(60);
+pub const LIFESPAN_RETRY: Duration = Duration::from_secs(1);
 /// Documents of one kind: tokens are looked at one by one, and lists of them have one page.
 pub const TOKENS_MAX: usize = 1_000;
 pub const TEMPLATES_MAX: usize = 1_000;
@@ -183,6 +192,7 @@ const _: () = assert!(RECEIVE_BUFFERS_PER_WORKER.is_power_of_two(), "IORING_REGI
 const _: () = assert!(RECEIVE_BUFFERS_PER_WORKER <= 1 << 15, "IORING_REGISTER_PBUF_RING");
 const _: () = assert!(SWEEP_INTERVAL.as_millis() * 4 <= DRAIN_IDLE_GRACE.as_millis());
 const _: () = assert!(UPSTREAM_IDLE_TIMEOUT.as_secs() < KEEP_ALIVE_TIMEOUT.as_secs());
+const _: () = assert!(REPLICA_BEAT.as_millis() * 3 < REPLICA_TTL.as_millis());
 const _: () = assert!(STORE_BATCH_MAX <= STORE_QUEUE_MAX);
 const _: () = assert!(CHANGES_PER_READ_MAX < CHANGE_LOG_ENTRIES_MAX);
 const _: () = assert!(PAGE_ITEMS_MAX <= PAGE_SCAN_MAX);

@@ -59,7 +59,7 @@ impl Routes {
             Kind::Workspace => Limits::decode(body)
                 .map(|limits| Some(RouteChange::Limit(key.name.clone(), limits))),
             Kind::Replica => self.replica(key, body),
-            Kind::Template | Kind::Token => Ok(None),
+            Kind::Template | Kind::Token | Kind::Store => Ok(None),
         };
         change.unwrap_or_else(|error| {
             tracing::error!(document = %key, error = crate::with_causes(&error), "it is ignored");
@@ -82,7 +82,7 @@ impl Routes {
             Kind::AllowList => Some(RouteChange::Allow(self.allowed.clone())),
             Kind::Workspace => Some(RouteChange::Limit(key.name.clone(), Limits::NONE)),
             Kind::Replica => self.proxies.remove(&key.name).then(|| self.share()),
-            Kind::Template | Kind::Token => None,
+            Kind::Template | Kind::Token | Kind::Store => None,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use portico_control::feed;
+use portico_control::feed::{self, FeedSettings};
 use portico_control::store::embedded::Embedded;
 use portico_control::store::{
     Answer, AuditPage, AuditQuery, Author, Bounds, Conflict, Entry as LogEntry, Expected, Gap,
@@ -90,7 +90,8 @@ fn after_a_gap_the_table_is_right_again() {
         let store: Arc<dyn Store> =
             Arc::new(Embedded::open(directory.path().into(), bounds).await.unwrap());
         let table = Arc::new(ArcSwap::from_pointee(RouteTable::default()));
-        let feed = feed::start(store.clone(), routes(&table)).await.unwrap();
+        let feed =
+            feed::start(store.clone(), routes(&table), FeedSettings::default()).await.unwrap();
         let deadline = Instant::now() + Duration::from_secs(30);
         let mut created = 0;
         // All in the queue at once, so that the writer takes many into one commit.
@@ -172,6 +173,10 @@ impl Store for Faulty {
     fn identity(&self) -> Answer<'_, Arc<str>> {
         self.inner.identity()
     }
+
+    fn adopt(&self) -> Answer<'_, Arc<str>> {
+        self.inner.adopt()
+    }
 }
 
 #[test]
@@ -181,7 +186,9 @@ fn while_the_store_fails_the_table_stays_and_then_catches_up() {
     client.create(r#""id":"one""#);
     let store = Arc::new(Faulty { inner: world.store.clone(), broken: AtomicBool::new(true) });
     let table = Arc::new(ArcSwap::from_pointee(RouteTable::default()));
-    let feed = world.block_on(feed::start(store.clone(), routes(&table))).unwrap();
+    let feed = world
+        .block_on(feed::start(store.clone(), routes(&table), FeedSettings::default()))
+        .unwrap();
     client.create(r#""id":"two""#);
     until(|| feed.status().failure.is_some_and(|failure| failure.contains("later")));
     assert_eq!((table.load().len(), feed.status().position.0), (1, 1));

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use portico_control::api::{self, ApiSettings};
 use portico_control::events::Events;
-use portico_control::feed::{self, FeedHandle, Follower, Routes};
+use portico_control::feed::{self, FeedHandle, FeedSettings, Follower, Routes};
 use portico_control::rules::SharedRules;
 use portico_control::store::{self, Store};
 use portico_control::token::{Keyring, Token};
@@ -83,7 +83,8 @@ impl World {
             followers.push(Box::new(keyring.follower()));
             followers.push(Box::new(rules.follower()));
             followers.push(Box::new(events_follower));
-            let feed = feed::start(store.clone(), followers).await.unwrap();
+            let feed =
+                feed::start(store.clone(), followers, FeedSettings::default()).await.unwrap();
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let router = api::router(settings, store.clone());

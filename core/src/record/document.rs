@@ -24,6 +24,8 @@ pub enum Kind {
     Token,
     /// A running process, by its id.
     Replica,
+    /// One document, `accepted`: the store that an operator accepted in place of a lost one.
+    Store,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -75,8 +77,8 @@ impl Document {
 }
 
 impl Kind {
-    pub const ALL: [Self; 5] =
-        [Self::AllowList, Self::Workspace, Self::Template, Self::Token, Self::Replica];
+    pub const ALL: [Self; 6] =
+        [Self::AllowList, Self::Workspace, Self::Template, Self::Token, Self::Replica, Self::Store];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -85,6 +87,7 @@ impl Kind {
             Self::Template => "template",
             Self::Token => "token",
             Self::Replica => "replica",
+            Self::Store => "store",
         }
     }
 }
@@ -93,7 +96,7 @@ impl FromStr for Kind {
     type Err = UnknownWord;
 
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        let expected = "allow-list, workspace, template, token, replica";
+        let expected = "allow-list, workspace, template, token, replica, store";
         Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(UnknownWord { expected })
     }
 }
