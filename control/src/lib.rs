@@ -15,6 +15,8 @@ pub mod replica;
 
 pub mod feed;
 
+pub mod transfer;
+
 pub mod rules;
 
 pub mod lifespan;
