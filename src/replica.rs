@@ -167,6 +167,7 @@ impl State {
         let feed = serde_json::json!({
             "position": status.position.0,
             "snapshots": status.snapshots,
+            "unreadable": status.unreadable,
             "failure": status.failure,
         });
         let detail = [

@@ -27,14 +27,17 @@ pub struct FeedStatus {
     pub position: Position,
     /// Times that the whole snapshot was loaded: one at the start, one more for each gap.
     pub snapshots: u64,
+    /// Sessions and changes that were skipped because they could not be read; the log names each.
+    pub unreadable: u64,
     /// Why the table may be behind the store at the moment.
     pub failure: Option<String>,
 }
 
 /// Returns when the snapshot is in the table; a task follows the change log from then on.
 pub async fn start(store: Arc<dyn Store>, table: SharedTable) -> Result<FeedHandle, StoreError> {
-    let position = load(&*store, &table).await?;
-    let status = Arc::new(Mutex::new(FeedStatus { position, snapshots: 1, failure: None }));
+    let (position, unreadable) = load(&*store, &table).await?;
+    let status = FeedStatus { position, snapshots: 1, unreadable, failure: None };
+    let status = Arc::new(Mutex::new(status));
     let feed = Feed { store, table, status: status.clone() };
     Ok(FeedHandle { task: tokio::spawn(feed.follow(position)), status })
 }
@@ -85,17 +88,21 @@ impl Feed {
         match self.store.changes(position).await? {
             Ok(changes) => {
                 let reached = changes.last().map_or(position, |(position, _)| *position);
+                let unreadable = changes.iter().filter(|(_, change)| change.is_unreadable());
+                let unreadable = unreadable.count() as u64;
                 publish(&self.table, changes.into_iter().map(|(_, change)| change));
                 let mut status = locked(&self.status);
                 status.position = reached;
+                status.unreadable += unreadable;
                 status.failure = None;
                 Ok(reached)
             }
             Err(gap) => {
                 tracing::warn!(position = position.0, "{gap}: loading the snapshot");
-                let reached = load(&*self.store, &self.table).await?;
+                let (reached, unreadable) = load(&*self.store, &self.table).await?;
                 let mut status = locked(&self.status);
                 status.position = reached;
+                status.unreadable += unreadable;
                 status.snapshots += 1;
                 status.failure = None;
                 Ok(reached)
@@ -114,16 +121,22 @@ impl Feed {
     }
 }
 
-async fn load(store: &dyn Store, table: &ArcSwap<RouteTable>) -> Result<Position, StoreError> {
+/// The position that the table is at then, and how many sessions it lacks because they could not
+/// be read.
+async fn load(
+    store: &dyn Store,
+    table: &ArcSwap<RouteTable>,
+) -> Result<(Position, u64), StoreError> {
     let snapshot = store.snapshot().await?;
     let tombstones = snapshot.tombstones.into_iter().map(RouteChange::Gone);
-    let sessions = snapshot.records.into_iter().map(|record| Change::Put(record).into_route());
+    let sessions =
+        snapshot.records.into_iter().filter_map(|record| Change::Put(record).into_route());
     table.store(Arc::new(RouteTable::default().with(tombstones.chain(sessions))));
-    Ok(snapshot.position)
+    Ok((snapshot.position, snapshot.unreadable))
 }
 
 fn publish(table: &ArcSwap<RouteTable>, changes: impl Iterator<Item = Change>) {
-    let next = table.load().with(changes.map(Change::into_route));
+    let next = table.load().with(changes.filter_map(Change::into_route));
     table.store(Arc::new(next));
 }
 

@@ -29,12 +29,13 @@ pub trait Store: Send + Sync {
     /// the label is replaced. The label of a session never changes.
     fn put(&self, session: Session, expected: Expected) -> Answer<'_, Written>;
 
-    /// Deletes a session, and answers what it was. Its label becomes a tombstone.
-    fn delete(&self, id: SessionId, expected: Option<Version>) -> Answer<'_, Written>;
+    /// Deletes a session, and answers what it was. Its label becomes a tombstone. One whose record
+    /// cannot be read is deleted too, unless a version is expected of it.
+    fn delete(&self, id: SessionId, expected: Option<Version>) -> Answer<'_, Deleted>;
 
     fn fetch(&self, id: SessionId) -> Answer<'_, Option<Record>>;
 
-    /// Sessions in the order of their ids.
+    /// Sessions in the order of their ids, without those that cannot be read.
     fn list(&self, query: Query) -> Answer<'_, Page>;
 
     /// Everything that a follower needs to begin. Records may be newer than the position: applying
@@ -48,8 +49,11 @@ pub trait Store: Send + Sync {
 
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
-/// The record as it is now (as it was, after a deletion), or why nothing was written.
+/// The record as it is now, or why nothing was written.
 pub type Written = Result<Record, Conflict>;
+
+/// The record as it was, if that could be read; or why nothing was deleted.
+pub type Deleted = Result<Option<Record>, Conflict>;
 
 /// A place in the change log. 0 is before the first change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -102,6 +106,8 @@ pub struct Page {
 pub struct Snapshot {
     pub records: Vec<Record>,
     pub tombstones: Vec<Label>,
+    /// Sessions that are not in `records` because they could not be read.
+    pub unreadable: u64,
     pub position: Position,
 }
 
@@ -134,7 +140,7 @@ pub enum StoreError {
     Open { directory: PathBuf, source: redb::DatabaseError },
     #[error("the store has form {found} and was written by a newer Portico")]
     Newer { found: u64 },
-    #[error("the store holds a record that cannot be read")]
+    #[error("the session's record cannot be read: delete the session and create it anew")]
     Record(#[from] RecordError),
     #[error("the store's change log holds an entry of unknown kind `{0}`")]
     UnknownChange(String),

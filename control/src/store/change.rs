@@ -17,6 +17,9 @@ pub enum Change {
     Gone(Label),
     /// The tombstone was dropped to make room.
     Forgotten(Label),
+    /// Damaged, or written by a newer Portico: never written, only found. One such entry must not
+    /// keep its followers from those behind it.
+    Unreadable(String),
 }
 
 impl Change {
@@ -25,6 +28,7 @@ impl Change {
             Self::Put(_) => "put",
             Self::Gone(_) => "gone",
             Self::Forgotten(_) => "forgotten",
+            Self::Unreadable(_) => "unreadable",
         }
     }
 
@@ -32,6 +36,7 @@ impl Change {
         match self {
             Self::Put(record) => record.encode(),
             Self::Gone(label) | Self::Forgotten(label) => label.as_str().into(),
+            Self::Unreadable(why) => why.as_str().into(),
         }
     }
 
@@ -49,12 +54,18 @@ impl Change {
         }
     }
 
-    /// The same change in the words of the route table.
-    pub fn into_route(self) -> route::Change {
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Unreadable(_))
+    }
+
+    /// The same change in the words of the route table. `None`: what cannot be read changes no
+    /// route.
+    pub fn into_route(self) -> Option<route::Change> {
         match self {
-            Self::Put(record) => route::Change::Set(Arc::new(Route::of(&record.session))),
-            Self::Gone(label) => route::Change::Gone(label),
-            Self::Forgotten(label) => route::Change::Forget(label),
+            Self::Put(record) => Some(route::Change::Set(Arc::new(Route::of(&record.session)))),
+            Self::Gone(label) => Some(route::Change::Gone(label)),
+            Self::Forgotten(label) => Some(route::Change::Forget(label)),
+            Self::Unreadable(_) => None,
         }
     }
 }

@@ -22,8 +22,8 @@ use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    Answer, Bounds, Change, Expected, Gap, Page, Position, Query, Snapshot, Store, StoreError,
-    Written,
+    Answer, Bounds, Change, Deleted, Expected, Gap, Page, Position, Query, Snapshot, Store,
+    StoreError, Written,
 };
 use writer::{Job, Write};
 
@@ -58,7 +58,7 @@ impl Embedded {
         Ok(Self { database, queue: Some(queue), newest, writer: Some(writer) })
     }
 
-    fn write(&self, write: Write) -> Answer<'_, Written> {
+    fn write(&self, write: Write) -> Answer<'_, Deleted> {
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
             let queue = self.queue.as_ref().ok_or(StoreError::Ended)?;
@@ -79,10 +79,14 @@ impl Embedded {
 
 impl Store for Embedded {
     fn put(&self, session: Session, expected: Expected) -> Answer<'_, Written> {
-        self.write(Write::Put { session, expected })
+        let write = self.write(Write::Put { session, expected });
+        Box::pin(async move {
+            let record = |record: Option<Record>| record.expect("a put answers what it wrote");
+            Ok(write.await?.map(record))
+        })
     }
 
-    fn delete(&self, id: SessionId, expected: Option<Version>) -> Answer<'_, Written> {
+    fn delete(&self, id: SessionId, expected: Option<Version>) -> Answer<'_, Deleted> {
         self.write(Write::Delete { id, expected })
     }
 

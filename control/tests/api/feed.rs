@@ -8,8 +8,8 @@ use arc_swap::ArcSwap;
 use portico_control::feed;
 use portico_control::store::embedded::Embedded;
 use portico_control::store::{
-    Answer, Bounds, Change, Expected, Gap, Page, Position, Query, Snapshot, Store, StoreError,
-    Written,
+    Answer, Bounds, Change, Deleted, Expected, Gap, Page, Position, Query, Snapshot, Store,
+    StoreError, Written,
 };
 use portico_core::label::{Label, SessionId};
 use portico_core::record::{Record, Version};
@@ -130,7 +130,7 @@ impl Store for Faulty {
         self.inner.put(session, expected)
     }
 
-    fn delete(&self, id: SessionId, expected: Option<Version>) -> Answer<'_, Written> {
+    fn delete(&self, id: SessionId, expected: Option<Version>) -> Answer<'_, Deleted> {
         self.inner.delete(id, expected)
     }
 
@@ -168,6 +168,62 @@ fn while_the_store_fails_the_table_stays_and_then_catches_up() {
     store.broken.store(false, Ordering::SeqCst);
     until(|| table.load().len() == 2);
     until(|| feed.status().failure.is_none());
+}
+
+/// A store of which one change and one session cannot be read, as a newer Portico leaves them.
+struct Unreadable(Arc<dyn Store>);
+
+impl Store for Unreadable {
+    fn put(&self, session: Session, expected: Expected) -> Answer<'_, Written> {
+        self.0.put(session, expected)
+    }
+
+    fn delete(&self, id: SessionId, expected: Option<Version>) -> Answer<'_, Deleted> {
+        self.0.delete(id, expected)
+    }
+
+    fn fetch(&self, id: SessionId) -> Answer<'_, Option<Record>> {
+        self.0.fetch(id)
+    }
+
+    fn list(&self, query: Query) -> Answer<'_, Page> {
+        self.0.list(query)
+    }
+
+    fn snapshot(&self) -> Answer<'_, Snapshot> {
+        let snapshot = self.0.snapshot();
+        Box::pin(async { Ok(Snapshot { unreadable: 1, ..snapshot.await? }) })
+    }
+
+    fn changes(&self, after: Position) -> Answer<'_, Result<Vec<(Position, Change)>, Gap>> {
+        let changes = self.0.changes(after);
+        Box::pin(async {
+            let mut changes = changes.await?;
+            for (position, change) in changes.iter_mut().flatten() {
+                if position.0 == 2 {
+                    *change = Change::Unreadable("damaged".to_owned());
+                }
+            }
+            Ok(changes)
+        })
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_counted_and_stops_nothing() {
+    let world = World::start();
+    let mut client = world.client();
+    client.create(r#""id":"one""#);
+    let store: Arc<dyn Store> = Arc::new(Unreadable(world.store.clone()));
+    let table = Arc::new(ArcSwap::from_pointee(RouteTable::default()));
+    let feed = world.block_on(feed::start(store, table.clone())).unwrap();
+    assert_eq!(feed.status().unreadable, 1);
+    client.create(r#""id":"two""#);
+    until(|| feed.status().position.0 == 2);
+    assert_eq!((feed.status().unreadable, table.load().len()), (2, 1));
+    client.create(r#""id":"three""#);
+    until(|| table.load().len() == 2);
+    assert_eq!(feed.status().failure, None);
 }
 
 fn until(is: impl Fn() -> bool) {

@@ -9,7 +9,7 @@ use redb::{
     TableError, WriteTransaction,
 };
 
-use super::super::{Bounds, Change, Conflict, Expected, Position, StoreError, Written};
+use super::super::{Bounds, Change, Conflict, Deleted, Expected, Position, StoreError, Written};
 
 /// id → record.
 pub const SESSIONS: TableDefinition<&str, &[u8]> = TableDefinition::new("sessions");
@@ -108,9 +108,14 @@ impl<'t> Tables<'t> {
         &mut self,
         id: &SessionId,
         expected: Option<Version>,
-    ) -> Result<Written, StoreError> {
-        let Some(record) = self.current(id)? else {
-            return Ok(Err(Conflict::Missing));
+    ) -> Result<Deleted, StoreError> {
+        let record = match self.current(id) {
+            Ok(Some(record)) => record,
+            Ok(None) => return Ok(Err(Conflict::Missing)),
+            Err(error @ StoreError::Record(_)) if expected.is_none() => {
+                return if self.delete_unreadable(id)? { Ok(Ok(None)) } else { Err(error) };
+            }
+            Err(error) => return Err(error),
         };
         if expected.is_some_and(|expected| expected != record.version) {
             return Ok(Err(Conflict::Changed(record.version)));
@@ -119,11 +124,33 @@ impl<'t> Tables<'t> {
         self.sessions.remove(id.as_str())?;
         self.labels.remove(label.as_str())?;
         self.workspaces.remove((workspace.as_str(), id.as_str()))?;
+        self.bury(label)?;
+        Ok(Ok(Some(record)))
+    }
+
+    /// What its record does not say is found in the indexes. That looks at all of them, which is
+    /// fine for what should never be needed. Without a label there is nothing to tell followers.
+    fn delete_unreadable(&mut self, id: &SessionId) -> Result<bool, StoreError> {
+        let mut label = None;
+        for entry in self.labels.iter()? {
+            let (of, named) = entry?;
+            if named.value() == id.as_str() {
+                label = Label::parse(of.value()).ok();
+            }
+        }
+        let Some(label) = label else { return Ok(false) };
+        self.sessions.remove(id.as_str())?;
+        self.labels.remove(label.as_str())?;
+        self.workspaces.retain(|(_, of), ()| of != id.as_str())?;
+        self.bury(&label)?;
+        Ok(true)
+    }
+
+    fn bury(&mut self, label: &Label) -> Result<(), StoreError> {
         self.append(&Change::Gone(label.clone()))?;
         self.tombstones.insert(self.position.0, label.as_str())?;
         self.tombstone_labels.insert(label.as_str(), self.position.0)?;
-        self.forget_tombstones()?;
-        Ok(Ok(record))
+        self.forget_tombstones()
     }
 
     /// To be called once, at the end of a transaction that wrote.

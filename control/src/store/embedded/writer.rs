@@ -11,12 +11,12 @@ use portico_core::session::Session;
 use redb::{Database, Durability};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::super::{Bounds, Expected, Position, StoreError, Written};
+use super::super::{Bounds, Deleted, Expected, Position, StoreError};
 use super::tables::Tables;
 
 pub struct Job {
     pub write: Write,
-    pub reply: oneshot::Sender<Result<Written, StoreError>>,
+    pub reply: oneshot::Sender<Outcome>,
 }
 
 pub enum Write {
@@ -24,7 +24,8 @@ pub enum Write {
     Delete { id: SessionId, expected: Option<Version> },
 }
 
-type Outcome = Result<Written, StoreError>;
+/// Of a put, too: there is always a record then.
+pub type Outcome = Result<Deleted, StoreError>;
 
 /// Ends when the queue's last sender is gone.
 pub fn run(
@@ -70,7 +71,9 @@ fn commit(
     let mut outcomes = Vec::with_capacity(writes.len());
     for write in writes {
         let outcome = match write {
-            Write::Put { session, expected } => tables.put(session, expected),
+            Write::Put { session, expected } => {
+                tables.put(session, expected).map(|written| written.map(Some))
+            }
             Write::Delete { id, expected } => tables.delete(&id, expected),
         };
         match outcome {
