@@ -87,6 +87,12 @@ pub const DRAIN_TIMEOUT_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 pub const CERTIFICATE_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// Addresses of an upstream's name are kept this long by a worker.
 pub const RESOLVE_CACHE_TTL: Duration = Duration::from_secs(5);
+/// That a name has no address is kept for this long: retries cost no lookup each, and a session
+/// whose name has just appeared is not kept waiting.
+pub const RESOLVE_FAILURE_TTL: Duration = Duration::from_secs(1);
+/// Names that a worker looks up at the same time, a thread each. A lookup of a dead name can take
+/// half a minute, so there have to be more than a platform usually has of those.
+pub const UPSTREAM_LOOKUPS_MAX: usize = 64;
 
 /// Addresses tried for one upstream's name.
 pub const UPSTREAM_ADDRESSES_MAX: usize = 3;
@@ -146,6 +152,7 @@ const _: () = assert!(RECEIVE_BUFFERS_PER_WORKER.is_power_of_two(), "IORING_REGI
 const _: () = assert!(RECEIVE_BUFFERS_PER_WORKER <= 1 << 15, "IORING_REGISTER_PBUF_RING");
 const _: () = assert!(SWEEP_INTERVAL.as_millis() * 4 <= DRAIN_IDLE_GRACE.as_millis());
 const _: () = assert!(UPSTREAM_IDLE_TIMEOUT.as_secs() < KEEP_ALIVE_TIMEOUT.as_secs());
+const _: () = assert!(RESOLVE_FAILURE_TTL.as_secs() < RESOLVE_CACHE_TTL.as_secs());
 const _: () = assert!(STORE_BATCH_MAX <= STORE_QUEUE_MAX);
 const _: () = assert!(CHANGES_PER_READ_MAX < CHANGE_LOG_ENTRIES_MAX);
 const _: () = assert!(PAGE_ITEMS_MAX <= PAGE_SCAN_MAX);

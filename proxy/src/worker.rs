@@ -92,7 +92,7 @@ pub(crate) async fn run(
         shared,
         counters,
         log,
-        pool: Pool::default(),
+        pool: Pool::new(),
         watches: Watches::new(),
         texts: RefCell::default(),
         draining_since: Cell::new(None),
@@ -192,7 +192,7 @@ impl Worker {
             driver: &self.driver,
             networks: &self.shared.networks,
             counters: &self.counters,
-            now: self.watches.now(),
+            clock: &self.watches,
         }
     }
 

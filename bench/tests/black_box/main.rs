@@ -24,6 +24,7 @@ mod framing;
 mod refused;
 mod bodies;
 mod upstreams;
+mod connects;
 mod headers;
 mod paths;
 mod pages;
