@@ -60,6 +60,10 @@ pub const CONNECT_BACKOFF: Duration = Duration::from_millis(250);
 pub const UPSTREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 /// Idle pooled connections per upstream address and worker.
 pub const UPSTREAM_IDLE_PER_ADDRESS_MAX: usize = 1024;
+/// Idle pooled connections of a worker to all upstreams together, fewer where the process may open
+/// few files: one client that walks over many sessions leaves one behind for each. Enough for a
+/// thousand sessions that are newly opened each second.
+pub const UPSTREAM_IDLE_PER_WORKER_MAX: usize = 4096;
 /// Dead peers: probes start after this idle time, and unacknowledged data is given up after
 /// `TCP_USER_TIMEOUT`.
 pub const TCP_KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
@@ -152,6 +156,7 @@ const _: () = assert!(RECEIVE_BUFFERS_PER_WORKER.is_power_of_two(), "IORING_REGI
 const _: () = assert!(RECEIVE_BUFFERS_PER_WORKER <= 1 << 15, "IORING_REGISTER_PBUF_RING");
 const _: () = assert!(SWEEP_INTERVAL.as_millis() * 4 <= DRAIN_IDLE_GRACE.as_millis());
 const _: () = assert!(UPSTREAM_IDLE_TIMEOUT.as_secs() < KEEP_ALIVE_TIMEOUT.as_secs());
+const _: () = assert!(UPSTREAM_IDLE_PER_ADDRESS_MAX <= UPSTREAM_IDLE_PER_WORKER_MAX);
 const _: () = assert!(RESOLVE_FAILURE_TTL.as_secs() < RESOLVE_CACHE_TTL.as_secs());
 const _: () = assert!(STORE_BATCH_MAX <= STORE_QUEUE_MAX);
 const _: () = assert!(CHANGES_PER_READ_MAX < CHANGE_LOG_ENTRIES_MAX);

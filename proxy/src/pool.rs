@@ -3,7 +3,7 @@
 
 mod names;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -19,7 +19,11 @@ use crate::watch::{Phase, Tick, Watch, Watches, ticks};
 use names::Names;
 
 pub(crate) struct Pool {
+    /// Of each address the one that was idle for longest first.
     idle: RefCell<HashMap<SocketAddr, Vec<Idle>>>,
+    /// The sum of their lengths, and its bound.
+    idle_count: Cell<usize>,
+    idle_max: usize,
     /// Until when an address that refused is not tried.
     failing: RefCell<HashMap<SocketAddr, Tick>>,
     names: Names,
@@ -55,6 +59,9 @@ pub(crate) struct Context<'a> {
     pub(crate) clock: &'a Rc<Watches>,
 }
 
+/// One of so many idle connections goes when there are too many.
+const EVICTED_PART: usize = 64;
+
 impl Context<'_> {
     fn now(&self) -> Tick {
         self.clock.now()
@@ -62,8 +69,15 @@ impl Context<'_> {
 }
 
 impl Pool {
-    pub(crate) fn new() -> Self {
-        Self { idle: RefCell::default(), failing: RefCell::default(), names: Names::new() }
+    /// With room for so many idle connections in all.
+    pub(crate) fn new(idle_max: usize) -> Self {
+        Self {
+            idle: RefCell::default(),
+            idle_count: Cell::new(0),
+            idle_max,
+            failing: RefCell::default(),
+            names: Names::new(),
+        }
     }
 
     pub(crate) async fn lease(
@@ -89,6 +103,7 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         let sockets = idle.get_mut(&address)?;
         while let Some(Idle { socket, .. }) = sockets.pop() {
+            self.idle_count.set(self.idle_count.get() - 1);
             // A system call, and worth it: bytes that came after an answer belong to nobody, and
             // would be taken for the next one; and a closed connection is found before the request
             // is sent.
@@ -181,6 +196,10 @@ impl Pool {
 
     /// Keeps a connection whose exchange ended cleanly.
     pub(crate) fn keep(&self, lease: Lease, now: Tick, counters: &WorkerCounters) {
+        if self.idle_count.get() >= self.idle_max {
+            counters.limit_reached.at(Limit::UpstreamIdlePerWorker).add(1);
+            self.evict(counters);
+        }
         let mut idle = self.idle.borrow_mut();
         let sockets = idle.entry(lease.address).or_default();
         if sockets.len() >= limits::UPSTREAM_IDLE_PER_ADDRESS_MAX {
@@ -189,6 +208,28 @@ impl Pool {
             return;
         }
         sockets.push(Idle { socket: lease.socket, since: now });
+        self.idle_count.set(self.idle_count.get() + 1);
+    }
+
+    /// Drops some that were idle for longest. Several at once, because finding them means looking
+    /// at every address, and who reached the bound will do so again.
+    fn evict(&self, counters: &WorkerCounters) {
+        let mut idle = self.idle.borrow_mut();
+        let Some(oldest) = idle.values().filter_map(|s| s.first()).map(|i| i.since).min() else {
+            return;
+        };
+        let mut left = self.idle_max.div_ceil(EVICTED_PART);
+        for sockets in idle.values_mut() {
+            let count = sockets.iter().take(left).take_while(|i| i.since == oldest).count();
+            drop(sockets.drain(..count));
+            counters.upstream_connections_open.sub(count as u64);
+            self.idle_count.set(self.idle_count.get() - count);
+            left -= count;
+            if left == 0 {
+                break;
+            }
+        }
+        idle.retain(|_, sockets| !sockets.is_empty());
     }
 
     /// Drops what was idle for too long, or was closed by the other side meanwhile.
@@ -201,6 +242,7 @@ impl Pool {
             });
             let dropped = before - sockets.len();
             counters.upstream_connections_open.sub(dropped as u64);
+            self.idle_count.set(self.idle_count.get() - dropped);
             !sockets.is_empty()
         });
         self.failing.borrow_mut().retain(|_, until| now < *until);

@@ -79,7 +79,7 @@ impl Proxy {
             false => None,
         };
         let tls = certificates.clone().map(tls::server_config).transpose()?;
-        let connections_max = connections_per_worker(settings.workers)?;
+        let files = Files::per_worker(settings.workers)?;
         let (log, writer) =
             access_log::start(settings.access_log).map_err(StartError::Thread)?.unzip();
 
@@ -100,7 +100,8 @@ impl Proxy {
             trusted_networks: settings.trusted_networks,
             networks: settings.upstream_networks,
             drain_timeout: settings.drain_timeout,
-            connections_max,
+            connections_max: files.connections,
+            upstream_idle_max: files.upstream_idle,
             tls,
             table,
         });
@@ -219,16 +220,29 @@ fn choose(choice: IoChoice) -> Result<(Backend, &'static str), StartError> {
     }
 }
 
-/// A client's connection may need one to an upstream, so two files each.
-fn connections_per_worker(workers: usize) -> Result<usize, StartError> {
-    let files = open_files_max().unwrap_or(1024);
-    let connections = files.saturating_sub(limits::FILES_RESERVED) / 2 / workers as u64;
-    match usize::try_from(connections) {
-        Ok(0) => Err(StartError::OpenFiles(files)),
-        Ok(connections) => Ok(connections),
-        Err(_) => Ok(usize::MAX),
+/// What a worker may have open, so that it never runs out of files.
+struct Files {
+    connections: usize,
+    upstream_idle: usize,
+}
+
+impl Files {
+    /// A client's connection may need one to an upstream, so two files each; and a part is for the
+    /// connections to upstreams that wait for the next request.
+    fn per_worker(workers: usize) -> Result<Self, StartError> {
+        let files = open_files_max().unwrap_or(1024);
+        let of_worker = files.saturating_sub(limits::FILES_RESERVED) / workers as u64;
+        let of_worker = usize::try_from(of_worker).unwrap_or(usize::MAX);
+        let idle = (of_worker / UPSTREAM_IDLE_PART).clamp(1, limits::UPSTREAM_IDLE_PER_WORKER_MAX);
+        match of_worker.saturating_sub(idle) / 2 {
+            0 => Err(StartError::OpenFiles(files)),
+            connections => Ok(Self { connections, upstream_idle: idle }),
+        }
     }
 }
+
+/// One file of so many is for idle connections to upstreams, where files are few.
+const UPSTREAM_IDLE_PART: usize = 8;
 
 /// What a worker's thread is started with.
 struct Seed {

@@ -1,5 +1,5 @@
 //! Upstreams that cannot be reached cost those who ask for them, and nobody else: addresses that
-//! never answer, and names that do not resolve.
+//! never answer, names that do not resolve, and more of them than there are files for.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use crate::{Io, options, world};
 on_both_io!(
     an_address_that_never_answers_is_left_alone_for_a_moment,
     a_name_that_does_not_resolve_hurts_no_other_session,
+    idle_connections_never_use_up_the_files,
 );
 
 /// A listener whose queue is full: the kernel drops every further SYN.
@@ -74,4 +75,27 @@ fn a_name_that_does_not_resolve_hurts_no_other_session(io: Io) {
     });
     let resolve = "reason=\"resolve\"";
     world.expect_metric("portico_upstream_connect_errors_total", resolve, 256.0);
+}
+
+/// One client walks over many sessions, and leaves an idle connection behind for each.
+fn idle_connections_never_use_up_the_files(io: Io) {
+    const FILES: &str = "512";
+    let limit = format!("--nofile={FILES}:{FILES}");
+    let options = options(io).set("PORTICO_PROXY__WORKERS", "1");
+    let world = World::start(options.launched_by(&["prlimit", &limit]));
+    let upstreams: Vec<_> = (0..80).map(|_| Upstream::echo()).collect();
+    let hosts: Vec<_> = upstreams.iter().map(|upstream| world.session(upstream).host).collect();
+    let mut client = world.client();
+    for host in &hosts {
+        assert_eq!(client.get(host, "/").status, 200);
+        let open = world.metric("portico_upstream_connections_open", "");
+        // An eighth of what the 256 reserved files leave of 512, and the one in use.
+        assert!(open <= 33.0, "{open} are open");
+    }
+    let limit = "limit=\"upstream_idle_per_worker\"";
+    assert!(world.metric("portico_limit_reached_total", limit) >= 1.0);
+    // The last ones are those that were kept.
+    let reused = world.metric("portico_upstream_connections_reused_total", "");
+    assert_eq!(client.get(&hosts[79], "/").status, 200);
+    world.expect_metric("portico_upstream_connections_reused_total", "", reused + 1.0);
 }

@@ -145,6 +145,7 @@ label! {
         HalfClosedTimeout = "half_closed_timeout",
         ReceiveBuffers = "receive_buffers",
         UpstreamIdlePerAddress = "upstream_idle_per_address",
+        UpstreamIdlePerWorker = "upstream_idle_per_worker",
         UpstreamLookups = "upstream_lookups",
         ConnectionsPerWorker = "connections_per_worker",
         ProxyHeader = "proxy_header",
