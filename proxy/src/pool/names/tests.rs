@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use portico_core::network::UpstreamNetworks;
 
 use super::*;
-use crate::io::Driver;
+use crate::io::{Driver, EventLoop};
 use crate::metrics::WorkerCounters;
 use crate::watch::Watches;
 
@@ -31,7 +31,7 @@ struct World {
 }
 
 fn in_world<F: AsyncFnOnce(World)>(test: F) {
-    let run = async |driver| {
+    let run = async |driver: Driver| {
         let (release, permits) = mpsc::channel();
         let fake = Arc::new(Fake { asked: AtomicUsize::new(0), permits: Mutex::new(permits) });
         let resolver = fake.clone();
@@ -47,7 +47,7 @@ fn in_world<F: AsyncFnOnce(World)>(test: F) {
         };
         test(world).await;
     };
-    Driver::run_epoll(run).expect("a runtime can be made");
+    EventLoop::epoll().expect("a runtime can be made").run(run);
 }
 
 impl Fake {
