@@ -139,6 +139,9 @@ pub const PAGE_SCAN_MAX: usize = 10_000;
 /// Items on one page of a list.
 pub const PAGE_ITEMS_MAX: usize = 1_000;
 pub const PAGE_ITEMS_DEFAULT: usize = 100;
+/// Lines of the process's log waiting for the writer; beyond it they are dropped and counted. Fewer
+/// than the access log's, because one may quote a whole request head.
+pub const LOG_QUEUE_MAX: usize = 2_048;
 /// Access-log lines waiting for the writer; beyond it lines are dropped and counted.
 pub const ACCESS_LOG_QUEUE_MAX: usize = 8_192;
 /// A host, target or user agent in such a line is cut here, which bounds the queue's memory.

@@ -7,7 +7,7 @@ use std::path::Path;
 use nix::libc::{EINVAL, ENOMEM, ENOSYS, EPERM, SYS_io_uring_setup};
 use portico_bench::world::process::Process;
 use portico_bench::world::upstream::Upstream;
-use portico_bench::world::{CONNECT_HOST, World};
+use portico_bench::world::{CONNECT_HOST, World, eventually};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule,
@@ -53,7 +53,11 @@ fn expect_epoll(reason: &str) {
     let labels = format!("backend=\"epoll\",reason=\"{reason}\"");
     assert_eq!(world.metric("portico_io_backend", &labels), 1.0, "{}", world.metrics());
     assert_eq!(world.metric("portico_io_backend", ""), 1.0, "{}", world.metrics());
-    let log = world.process.stderr();
+    // The log has a thread of its own, which may be a little late.
+    let log = eventually("the log says so", || {
+        let log = world.process.stderr();
+        log.contains("portico listens").then_some(log)
+    });
     let lines: Vec<_> = log.lines().filter(|line| line.contains("falling back")).collect();
     assert_eq!(lines.len(), 1, "{log}");
     assert!(lines[0].contains("WARN") && lines[0].contains(reason), "{}", lines[0]);

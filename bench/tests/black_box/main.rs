@@ -35,6 +35,7 @@ mod networks;
 mod routes;
 mod api;
 mod observability;
+mod log;
 mod back_ends;
 mod drain;
 mod settings;
