@@ -58,7 +58,11 @@ impl Page {
         if !body.is_empty() {
             let _ = write!(head, "Content-Type: {kind}\r\n");
         }
-        let _ = write!(head, "Content-Length: {}\r\nCache-Control: no-store\r\n", body.len());
+        // RFC 9110 §8.6: a server must not send Content-Length in a 204.
+        if self.status != 204 {
+            let _ = write!(head, "Content-Length: {}\r\n", body.len());
+        }
+        head.push_str("Cache-Control: no-store\r\n");
         if form.audience == Audience::Browser && self.status >= 400 {
             head.push_str(BROWSER_RULES);
             if let Some(seconds) = self.retry_after {

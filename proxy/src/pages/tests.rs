@@ -44,6 +44,13 @@ fn a_head_tells_the_length_and_leaves_the_body_out() {
 }
 
 #[test]
+fn an_answer_that_can_have_no_body_has_no_length() {
+    let text = written(&Page::of_answer(&Answer::Options, "*", 1), Audience::Program);
+    assert!(text.starts_with("HTTP/1.1 204 No Content\r\n"), "{text}");
+    assert!(text.ends_with("\r\n\r\n") && !text.contains("Content-"), "{text}");
+}
+
+#[test]
 fn a_redirect_keeps_the_query() {
     let page = Page::of_answer(&Answer::AddSlash, "/_studio/a1?x=1", 11);
     let text = written(&page, Audience::Browser);
