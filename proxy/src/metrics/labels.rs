@@ -149,6 +149,8 @@ label! {
         UpstreamLookups = "upstream_lookups",
         ConnectionsPerWorker = "connections_per_worker",
         ProxyHeader = "proxy_header",
+        /// A PROXY header from outside of the trusted networks.
+        ProxyPeer = "proxy_peer",
         AccessLogQueue = "access_log_queue",
     }
 }
