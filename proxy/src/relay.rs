@@ -126,8 +126,11 @@ async fn copy(
         total += bytes;
         watch.moved(limits::HALF_CLOSED_TIMEOUT);
     }
-    // One direction failed: the other one must not wait for a peer that is gone.
-    from.socket().shutdown(Shutdown::Both);
-    to.socket().shutdown(Shutdown::Both);
+    // One direction failed: the other one must not wait for a peer that is gone, and no side may
+    // take what it has for the whole. Over TLS an end without `close_notify` is such a failure.
+    if !watch.ended() {
+        from.socket().reset();
+        to.socket().reset();
+    }
     total
 }

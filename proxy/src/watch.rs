@@ -42,6 +42,8 @@ pub(crate) struct Watch {
     /// 0: none.
     deadline: Cell<Tick>,
     expired: Cell<bool>,
+    /// Both sides were shut down from here.
+    ended: Cell<bool>,
     client: Socket,
     upstream: RefCell<Option<Socket>>,
     clock: Rc<Cell<Tick>>,
@@ -105,18 +107,46 @@ impl Watch {
         self.expired.get()
     }
 
+    /// The worker has ended both sides, because the client left or the process ends: whatever
+    /// fails after that is nobody's fault, and nobody waits for an answer.
+    pub(crate) fn ended(&self) -> bool {
+        self.ended.get()
+    }
+
     pub(crate) fn set_upstream(&self, upstream: Option<Socket>) {
         *self.upstream.borrow_mut() = upstream;
     }
 
+    /// Ends both sides; what is in flight on them completes.
     pub(crate) fn shut_down(&self) {
-        self.client.shutdown(Shutdown::Both);
-        self.shut_down_upstream();
+        self.ended.set(true);
+        match self.phase.get() {
+            // Neither side may take what it has of a message for the whole.
+            Phase::Body | Phase::Answering => {
+                self.client.reset();
+                self.reset_upstream();
+            }
+            Phase::Handshake
+            | Phase::Idle
+            | Phase::Head
+            | Phase::Connecting
+            | Phase::Linger
+            | Phase::Relay => {
+                self.client.shutdown(Shutdown::Both);
+                self.shut_down_upstream();
+            }
+        }
     }
 
     fn shut_down_upstream(&self) {
         if let Some(upstream) = &*self.upstream.borrow() {
             upstream.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn reset_upstream(&self) {
+        if let Some(upstream) = &*self.upstream.borrow() {
+            upstream.reset();
         }
     }
 
@@ -190,6 +220,7 @@ impl Watches {
             since: Cell::new(self.now()),
             deadline: Cell::new(self.now() + ticks(limits::HANDSHAKE_TIMEOUT)),
             expired: Cell::new(false),
+            ended: Cell::new(false),
             client,
             upstream: RefCell::new(None),
             clock: self.clock.clone(),

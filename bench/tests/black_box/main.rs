@@ -23,6 +23,7 @@ macro_rules! on_both_io {
 mod framing;
 mod refused;
 mod bodies;
+mod cut;
 mod upstreams;
 mod headers;
 mod paths;

@@ -116,9 +116,7 @@ impl<'a> Upload<'a> {
             End::Complete => self.client.close_write().await,
             // The edge will answer instead; what is still arriving is of no use to anybody.
             End::Silent | End::Fault(_) => self.client.socket().shutdown(Shutdown::Read),
-            End::Cut(_) | End::ClientGone | End::Switched(_) => {
-                self.client.socket().shutdown(Shutdown::Both);
-            }
+            End::Cut(_) | End::ClientGone | End::Switched(_) => self.client.socket().reset(),
         }
     }
 
