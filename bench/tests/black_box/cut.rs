@@ -8,7 +8,31 @@ use portico_bench::world::upstream::Upstream;
 
 use crate::{Io, world};
 
-on_both_io!(a_cut_answer_is_no_whole_one_to_an_old_client,);
+on_both_io!(
+    a_reset_answer_without_a_length_is_no_whole_one,
+    a_cut_answer_is_no_whole_one_to_an_old_client,
+);
+
+/// Without a length only the kind of the end tells the whole from a part.
+fn a_reset_answer_without_a_length_is_no_whole_one(io: Io) {
+    let world = world(io);
+    let (seen, wait) = std::sync::mpsc::sync_channel(1);
+    let wait = std::sync::Mutex::new(wait);
+    let upstream = Upstream::scripted(move |connection| {
+        if connection.request().is_some() {
+            connection.send("HTTP/1.1 200 OK\r\n\r\npart");
+            let _ = wait.lock().expect("no script has failed").recv();
+            connection.reset();
+        }
+    });
+    let host = world.session(&upstream).host;
+    let mut client = world.client();
+    client.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+    assert_eq!(client.head().status, 200);
+    assert_eq!(client.read_exactly(4), b"part");
+    seen.send(()).expect("the upstream waits");
+    expect_reset(&mut client);
+}
 
 /// HTTP/1.0 has no chunks: the answer that loses them loses its end as well.
 fn a_cut_answer_is_no_whole_one_to_an_old_client(io: Io) {

@@ -1,6 +1,7 @@
 //! A session's answer on its way to the client: heads rewritten, the body passed on piece by piece.
 
 use std::cell::RefCell;
+use std::io;
 
 use portico_core::http::exchange::{Exchange, HeadKind};
 use portico_core::http::refusal::GatewayFault;
@@ -53,9 +54,11 @@ impl Download<'_> {
         loop {
             if inbound.is_empty() {
                 inbound = match self.receive().await {
-                    Some(chunk) => chunk,
-                    None if self.tally.bytes == 0 && gathered.is_empty() => return End::Silent,
-                    None => return End::Fault(GatewayFault::Truncated),
+                    Ok(Some(chunk)) => chunk,
+                    Ok(None) | Err(_) if self.tally.bytes == 0 && gathered.is_empty() => {
+                        return End::Silent;
+                    }
+                    Ok(None) | Err(_) => return End::Fault(GatewayFault::Truncated),
                 };
             }
             let (kind, text) = match self.head(&mut inbound, &mut gathered) {
@@ -148,23 +151,25 @@ impl Download<'_> {
             }
             if inbound.is_empty() {
                 match self.receive().await {
-                    Some(chunk) => inbound = chunk,
-                    None => {
+                    Ok(Some(chunk)) => inbound = chunk,
+                    Ok(None) => {
                         return match self.exchange.borrow_mut().upstream_end() {
                             Ok(()) => End::Complete,
                             Err(fault) => End::Cut(fault),
                         };
                     }
+                    // Not even a body that lasts until the end of the connection ends like this.
+                    Err(_) => return End::Cut(GatewayFault::Truncated),
                 }
             }
         }
     }
 
-    /// `None` is the end of the upstream's stream, orderly or not.
-    async fn receive(&self) -> Option<Chunk> {
-        let chunk = self.upstream.recv().await.ok().filter(|chunk| !chunk.is_empty())?;
+    /// `None` is the orderly end of the upstream's stream.
+    async fn receive(&self) -> io::Result<Option<Chunk>> {
+        let chunk = self.upstream.recv().await?;
         self.worker.counters.bytes.at(Direction::UpstreamIn).add(chunk.len() as u64);
-        Some(chunk)
+        Ok((!chunk.is_empty()).then_some(chunk))
     }
 
     async fn send_text(&mut self, text: Vec<u8>) -> bool {
