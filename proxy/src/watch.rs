@@ -74,11 +74,13 @@ impl Watch {
         self.deadline.set(self.clock.get() + ticks(timeout));
     }
 
-    /// A phase without a deadline.
+    /// A phase without a deadline. What became of the one before is forgotten: who wants to know
+    /// asks before the next begins.
     pub(crate) fn begin(&self, phase: Phase) {
         self.phase.set(phase);
         self.since.set(self.clock.get());
         self.deadline.set(0);
+        self.expired.set(false);
     }
 
     /// Moves the deadline of the current phase.
@@ -102,7 +104,7 @@ impl Watch {
         self.phase.get() == phase
     }
 
-    /// The current operation ended because its deadline passed.
+    /// The deadline of the current phase passed, which ended the operation in flight.
     pub(crate) fn expired(&self) -> bool {
         self.expired.get()
     }
@@ -194,7 +196,6 @@ impl Watch {
         let waited = now.wrapping_sub(self.since.get());
         let interval = ticks(limits::CLIENT_CHECK_INTERVAL);
         if waited > 0 && waited.is_multiple_of(interval) && self.client.peek() == Peek::End {
-            self.expired.set(true);
             self.shut_down();
         }
     }
@@ -259,3 +260,6 @@ impl Drop for Watched {
         self.watches.free.borrow_mut().push(self.slot);
     }
 }
+
+#[cfg(test)]
+mod tests;

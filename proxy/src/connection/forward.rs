@@ -28,7 +28,7 @@ impl Connection {
                 true => self.download(&forward, &lease).await,
                 false => (End::Silent, Tally::default()),
             };
-            let stale = matches!(end, End::Silent) && lease.reused && !self.watched.watch.expired();
+            let stale = matches!(end, End::Silent) && lease.reused && !self.watched.watch.ended();
             if stale && forward.exchange.borrow().may_retry() {
                 // The upstream closed it while it was idle: once more, on a new one.
                 self.discard(lease);
@@ -157,8 +157,8 @@ impl Connection {
                 let relay = Relay::new(client, lease.socket, from_client, from_upstream);
                 Turn::Relay(relay, forward.journal)
             }
-            End::Silent if self.watched.watch.expired() => {
-                // The client left while it was waiting.
+            End::Silent if self.watched.watch.ended() => {
+                // The client left while it was waiting, or the process ends.
                 self.discard(lease);
                 forward.journal.answered(&self.worker, 0, 0);
                 Turn::Close
