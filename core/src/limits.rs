@@ -74,6 +74,10 @@ pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// While an upstream takes its time, the client's connection is looked at this often: who has left
 /// is not answered, and frees both connections.
 pub const CLIENT_CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// A client that ended its stream behind its request, and gets no byte of the answer for so long,
+/// is taken for one that left: it looks the same. Half-closing clients are scripts (`nc -N`), whose
+/// answers rarely take longer; and a browser that left does not hold a session for longer.
+pub const HALF_CLOSED_ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A relay of which one side has ended its stream: how long the other may be silent. Without a
 /// bound a client that is gone for good would hold the session's socket for ever.
 pub const HALF_CLOSED_TIMEOUT: Duration = Duration::from_secs(300);
@@ -146,6 +150,7 @@ const _: () = assert!(RECEIVE_BUFFERS_PER_WORKER.is_power_of_two(), "IORING_REGI
 const _: () = assert!(RECEIVE_BUFFERS_PER_WORKER <= 1 << 15, "IORING_REGISTER_PBUF_RING");
 const _: () = assert!(SWEEP_INTERVAL.as_millis() * 4 <= DRAIN_IDLE_GRACE.as_millis());
 const _: () = assert!(UPSTREAM_IDLE_TIMEOUT.as_secs() < KEEP_ALIVE_TIMEOUT.as_secs());
+const _: () = assert!(CLIENT_CHECK_INTERVAL.as_secs() < HALF_CLOSED_ANSWER_TIMEOUT.as_secs());
 const _: () = assert!(STORE_BATCH_MAX <= STORE_QUEUE_MAX);
 const _: () = assert!(CHANGES_PER_READ_MAX < CHANGE_LOG_ENTRIES_MAX);
 const _: () = assert!(PAGE_ITEMS_MAX <= PAGE_SCAN_MAX);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use portico_core::limits;
 
-use crate::io::{Peek, Socket};
+use crate::io::{Presence, Socket};
 use crate::metrics::WorkerCounters;
 use crate::metrics::labels::Limit;
 
@@ -161,7 +161,7 @@ impl Watch {
             }
         }
         if phase == Phase::Answering {
-            self.look_for_the_client(now);
+            self.look_for_the_client(now, counters);
         }
         let deadline = self.deadline.get();
         if deadline == 0 || now < deadline {
@@ -190,13 +190,30 @@ impl Watch {
         }
     }
 
+    /// A piece of an answer went to the client, or is about to. What is sent to a client that left
+    /// fails, so it need not be looked for meanwhile.
+    pub(crate) fn answer_moved(&self) {
+        self.since.set(self.clock.get());
+    }
+
     /// While the upstream is answering nobody reads from the client, so nobody would notice that it
     /// left, and a request that is never answered would hold its connections for ever.
-    fn look_for_the_client(&self, now: Tick) {
+    fn look_for_the_client(&self, now: Tick, counters: &WorkerCounters) {
         let waited = now.wrapping_sub(self.since.get());
         let interval = ticks(limits::CLIENT_CHECK_INTERVAL);
-        if waited > 0 && waited.is_multiple_of(interval) && self.client.peek() == Peek::End {
-            self.shut_down();
+        if waited == 0 || !waited.is_multiple_of(interval) {
+            return;
+        }
+        match self.client.presence() {
+            Presence::Whole => {}
+            // It may still read: it has merely said everything (RFC 9112 §9.6). Whether it closed
+            // instead, nobody can tell before something is sent to it.
+            Presence::HalfClosed if waited < ticks(limits::HALF_CLOSED_ANSWER_TIMEOUT) => {}
+            Presence::HalfClosed => {
+                counters.limit_reached.at(Limit::HalfClosedAnswerTimeout).add(1);
+                self.shut_down();
+            }
+            Presence::Gone => self.shut_down(),
         }
     }
 }

@@ -24,6 +24,7 @@ mod framing;
 mod refused;
 mod bodies;
 mod cut;
+mod leaving;
 mod upstreams;
 mod headers;
 mod paths;

@@ -11,6 +11,7 @@ use portico_core::limits;
 use crate::io::{Chunk, Socket};
 use crate::metrics::labels::{CookieFault, Direction, Limit};
 use crate::stream::Stream;
+use crate::watch::Watch;
 use crate::worker::Worker;
 
 /// How an answer ended.
@@ -42,6 +43,7 @@ pub(super) struct Download<'a> {
     pub(super) client: &'a Stream,
     pub(super) upstream: &'a Socket,
     pub(super) exchange: &'a RefCell<Exchange>,
+    pub(super) watch: &'a Watch,
     pub(super) rules: Rules<'a>,
     pub(super) tally: Tally,
 }
@@ -151,7 +153,10 @@ impl Download<'_> {
             }
             if inbound.is_empty() {
                 match self.receive().await {
-                    Ok(Some(chunk)) => inbound = chunk,
+                    Ok(Some(chunk)) => {
+                        inbound = chunk;
+                        self.watch.answer_moved();
+                    }
                     Ok(None) => {
                         return match self.exchange.borrow_mut().upstream_end() {
                             Ok(()) => End::Complete,

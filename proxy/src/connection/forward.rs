@@ -116,6 +116,7 @@ impl Connection {
             client: &self.stream,
             upstream: &lease.socket,
             exchange: &forward.exchange,
+            watch: &self.watched.watch,
             rules: forward.rules(),
             tally: Tally::default(),
         };

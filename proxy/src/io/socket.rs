@@ -83,6 +83,16 @@ pub(crate) enum Peek {
     End,
 }
 
+/// Whether the other side is still there, as far as it has said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presence {
+    Whole,
+    /// It ended its stream, and may or may not read ours.
+    HalfClosed,
+    /// The connection failed or was reset, or both directions have ended.
+    Gone,
+}
+
 impl Socket {
     pub(super) fn new(driver: &Driver, fd: OwnedFd) -> io::Result<Self> {
         Ok(Self(Rc::new(match &driver.0 {
@@ -173,6 +183,22 @@ impl Socket {
             Ok(_) => Peek::Bytes,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Peek::Nothing,
             Err(_) => Peek::End,
+        }
+    }
+
+    /// Looks whether the other side has left, whatever lies in the receive queue: a peek does not
+    /// see the end behind a pipelined byte or a `close_notify`.
+    pub(crate) fn presence(&self) -> Presence {
+        let events = libc::POLLRDHUP;
+        let mut poll = libc::pollfd { fd: self.fd().as_raw_fd(), events, revents: 0 };
+        // SAFETY: one valid structure, for the duration of a call that does not wait.
+        let ready = unsafe { libc::poll(&raw mut poll, 1, 0) };
+        match poll.revents {
+            // Failed or interrupted: the next look will tell.
+            _ if ready < 0 => Presence::Whole,
+            0 => Presence::Whole,
+            libc::POLLRDHUP => Presence::HalfClosed,
+            _ => Presence::Gone,
         }
     }
 
