@@ -47,10 +47,14 @@ pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// An idle kept-alive client connection.
 pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Waiting on a client's body: this much patience, plus a second for every `BODY_RATE_MIN` bytes
-/// that did come. A rate, not one timeout, so that a 50 GB upload over a slow line is not cut.
+/// Waiting on a client's body: this much patience for all of it, plus a second for every
+/// `BODY_BYTES_PER_SECOND_MIN` bytes that did come. A rate, not one timeout, so that a 50 GB upload
+/// over a slow line is not cut.
 pub const BODY_PATIENCE: Duration = Duration::from_secs(20);
 pub const BODY_BYTES_PER_SECOND_MIN: u64 = 240;
+/// What came faster is credit up to this: a notebook that changes networks in mid-upload is waited
+/// for, and a client that sent a gigabyte cannot hold its connections for weeks.
+pub const BODY_CREDIT_MAX: Duration = Duration::from_secs(60);
 /// TCP connect to an upstream: on one network, so three SYN retransmissions are plenty.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// After a failed connect the upstream is not tried again for this long (502 at once).
@@ -150,6 +154,7 @@ const _: () = assert!(RECEIVE_BUFFERS_PER_WORKER.is_power_of_two(), "IORING_REGI
 const _: () = assert!(RECEIVE_BUFFERS_PER_WORKER <= 1 << 15, "IORING_REGISTER_PBUF_RING");
 const _: () = assert!(SWEEP_INTERVAL.as_millis() * 4 <= DRAIN_IDLE_GRACE.as_millis());
 const _: () = assert!(UPSTREAM_IDLE_TIMEOUT.as_secs() < KEEP_ALIVE_TIMEOUT.as_secs());
+const _: () = assert!(BODY_PATIENCE.as_secs() <= BODY_CREDIT_MAX.as_secs());
 const _: () = assert!(CLIENT_CHECK_INTERVAL.as_secs() < HALF_CLOSED_ANSWER_TIMEOUT.as_secs());
 const _: () = assert!(STORE_BATCH_MAX <= STORE_QUEUE_MAX);
 const _: () = assert!(CHANGES_PER_READ_MAX < CHANGE_LOG_ENTRIES_MAX);

@@ -29,7 +29,7 @@ impl Connection {
                 false => (End::Silent, Tally::default()),
             };
             let stale = matches!(end, End::Silent) && lease.reused && !self.watched.watch.ended();
-            if stale && forward.exchange.borrow().may_retry() {
+            if stale && forward.exchange.borrow().may_retry(false) {
                 // The upstream closed it while it was idle: once more, on a new one.
                 self.discard(lease);
                 self.worker.counters.upstream_retries.add(1);
