@@ -100,6 +100,11 @@ impl Watch {
         }
     }
 
+    /// The worker's clock, since it started.
+    pub(crate) fn now(&self) -> Duration {
+        limits::SWEEP_INTERVAL * self.clock.get()
+    }
+
     pub(crate) fn is_in(&self, phase: Phase) -> bool {
         self.phase.get() == phase
     }
@@ -182,7 +187,10 @@ impl Watch {
         counters.limit_reached.at(limit).add(1);
         match phase {
             // Only the receive ends: the client may still be told why.
-            Phase::Idle | Phase::Head | Phase::Body => self.client.shutdown(Shutdown::Read),
+            Phase::Idle | Phase::Head => self.client.shutdown(Shutdown::Read),
+            // Not even that: a client that goes on sending would be reset after our FIN, and may
+            // lose the answer with it. The exchange ends by its other side.
+            Phase::Body => self.reset_upstream(),
             Phase::Connecting => self.shut_down_upstream(),
             Phase::Handshake | Phase::Linger => self.client.shutdown(Shutdown::Both),
             Phase::Relay => self.shut_down(),

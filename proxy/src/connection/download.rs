@@ -8,6 +8,7 @@ use portico_core::http::refusal::GatewayFault;
 use portico_core::http::response::{Dropped, Rules};
 use portico_core::limits;
 
+use super::upload::Upload;
 use crate::io::{Chunk, Socket};
 use crate::metrics::labels::{CookieFault, Direction, Limit};
 use crate::stream::Stream;
@@ -38,17 +39,19 @@ pub(super) struct Tally {
     pub(super) bytes: u64,
 }
 
-pub(super) struct Download<'a> {
+pub(super) struct Download<'a, 'u> {
     pub(super) worker: &'a Worker,
     pub(super) client: &'a Stream,
     pub(super) upstream: &'a Socket,
     pub(super) exchange: &'a RefCell<Exchange>,
     pub(super) watch: &'a Watch,
+    /// The upload beside it, of a request with a body.
+    pub(super) upload: Option<&'a Upload<'u>>,
     pub(super) rules: Rules<'a>,
     pub(super) tally: Tally,
 }
 
-impl Download<'_> {
+impl Download<'_, '_> {
     pub(super) async fn run(&mut self) -> End {
         let mut inbound = Chunk::EMPTY;
         // A head that comes in pieces is gathered here; most come whole.
@@ -77,6 +80,9 @@ impl Download<'_> {
                     }
                     if kind == HeadKind::Switched {
                         return End::Switched(inbound);
+                    }
+                    if let Some(upload) = self.upload {
+                        upload.note_interim(self.exchange);
                     }
                 }
             }
