@@ -65,25 +65,31 @@ impl Connection {
         Turn::Close
     }
 
-    /// Until the answer has ended.
+    /// Until the answer has ended, on a second connection where the first turned out to be stale
+    /// and nothing of the body is lost.
     async fn exchange_with_body(
         &self,
         forward: &mut Forward,
         upload: &Upload<'_>,
     ) -> Result<(Lease, End, Tally), Page> {
-        let lease = self.lease(forward).await?;
-        let (end, tally) = match self.send_head(forward, &lease, upload.at_hand()).await {
-            false => (End::Silent, Tally::default()),
-            true => {
-                let download = async {
-                    let answer = self.download(forward, &lease, Some(upload)).await;
-                    upload.stop(&forward.exchange, &lease).await;
-                    answer
-                };
-                both(download, upload.run(&forward.exchange, &lease)).await.0
+        loop {
+            let lease = self.lease(forward).await?;
+            let (end, tally) = match self.send_head(forward, &lease, upload.at_hand()).await {
+                false => (End::Silent, Tally::default()),
+                true => {
+                    let download = async {
+                        let answer = self.download(forward, &lease, Some(upload)).await;
+                        upload.stop(&forward.exchange, &lease).await;
+                        answer
+                    };
+                    both(download, upload.run(&forward.exchange, &lease)).await.0
+                }
+            };
+            if !self.is_stale(&end, &lease) || !upload.may_run_again(&forward.exchange) {
+                return Ok((lease, end, tally));
             }
-        };
-        Ok((lease, end, tally))
+            self.replace(forward, lease);
+        }
     }
 
     async fn conclude_with_body(

@@ -25,9 +25,11 @@ pub(super) struct Upload<'a> {
     client: &'a Stream,
     watch: &'a Watch,
     inbound: RefCell<Chunk>,
-    /// Outlives a stop: a receive is never dropped in flight.
+    /// Stays here from one try of the request to the next: a receive is never dropped in flight.
     receiving: RefCell<Option<StreamRecv<'a>>>,
     pace: Cell<Pace>,
+    /// The whole body, while it may have to be sent once more.
+    kept: RefCell<Vec<u8>>,
     state: Cell<State>,
     bytes: Cell<u64>,
 }
@@ -72,13 +74,19 @@ impl<'a> Upload<'a> {
             inbound: RefCell::new(inbound),
             receiving: RefCell::new(None),
             pace: Cell::new(Pace::new()),
+            kept: RefCell::default(),
             state: Cell::new(State::Passing),
             bytes: Cell::new(0),
         }
     }
 
-    /// To the end of the body, or until it is stopped.
+    /// To the end of the body, or until it is stopped. May be run again when `may_run_again`.
     pub(super) async fn run(&self, exchange: &RefCell<Exchange>, lease: &Lease) {
+        self.state.set(State::Passing);
+        let kept = self.kept.take();
+        if !kept.is_empty() {
+            self.pass_on(Chunk::from(kept), &lease.socket).await;
+        }
         while self.is_under_way() && !exchange.borrow().upload_done() {
             let Some(mut chunk) = self.next(exchange, lease).await else { return };
             let taken = exchange.borrow_mut().upload(&chunk);
@@ -90,7 +98,10 @@ impl<'a> Upload<'a> {
                 self.inbound.replace(Chunk::from(chunk[taken..].to_vec()));
                 chunk.truncate(taken);
             }
-            self.bytes.set(self.bytes.get() + taken as u64);
+            let first = self.bytes.replace(self.bytes.get() + taken as u64) == 0;
+            if first && lease.reused && exchange.borrow().may_retry(true) {
+                self.kept.replace(chunk.to_vec());
+            }
             self.pass_on(chunk, &lease.socket).await;
         }
         match self.state.get() {
@@ -121,9 +132,20 @@ impl<'a> Upload<'a> {
         }
     }
 
+    /// After an upstream that was silent: whether nothing of the body is lost.
+    pub(super) fn may_run_again(&self, exchange: &RefCell<Exchange>) -> bool {
+        let is_kept = !self.kept.borrow().is_empty();
+        match self.state.get() {
+            State::Refused(_) | State::ClientGone => false,
+            State::Passing | State::Dropping | State::Delivered | State::Stopped => {
+                !self.timed_out() && exchange.borrow().may_retry(is_kept)
+            }
+        }
+    }
+
     /// Whether a piece of the body can be sent at once behind the head.
     pub(super) fn at_hand(&self) -> bool {
-        !self.inbound.borrow().is_empty()
+        !self.inbound.borrow().is_empty() || !self.kept.borrow().is_empty()
     }
 
     /// To be asked before the watch begins another phase.
