@@ -47,10 +47,14 @@ pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// An idle kept-alive client connection.
 pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Waiting on a client's body: this much patience, plus a second for every `BODY_RATE_MIN` bytes
-/// that did come. A rate, not one timeout, so that a 50 GB upload over a slow line is not cut.
+/// Waiting on a client's body: this much patience for all of it, plus a second for every
+/// `BODY_BYTES_PER_SECOND_MIN` bytes that did come. A rate, not one timeout, so that a 50 GB upload
+/// over a slow line is not cut.
 pub const BODY_PATIENCE: Duration = Duration::from_secs(20);
 pub const BODY_BYTES_PER_SECOND_MIN: u64 = 240;
+/// What came faster is credit up to this: a notebook that changes networks in mid-upload is waited
+/// for, and a client that sent a gigabyte cannot hold its connections for weeks.
+pub const BODY_CREDIT_MAX: Duration = Duration::from_secs(60);
 /// TCP connect to an upstream: on one network, so three SYN retransmissions are plenty.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// After a failed connect the upstream is not tried again for this long (502 at once).
@@ -78,6 +82,10 @@ pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// While an upstream takes its time, the client's connection is looked at this often: who has left
 /// is not answered, and frees both connections.
 pub const CLIENT_CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// A client that ended its stream behind its request, and gets no byte of the answer for so long,
+/// is taken for one that left: it looks the same. Half-closing clients are scripts (`nc -N`), whose
+/// answers rarely take longer; and a browser that left does not hold a session for longer.
+pub const HALF_CLOSED_ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A relay of which one side has ended its stream: how long the other may be silent. Without a
 /// bound a client that is gone for good would hold the session's socket for ever.
 pub const HALF_CLOSED_TIMEOUT: Duration = Duration::from_secs(300);
@@ -161,6 +169,8 @@ const _: () = assert!(SWEEP_INTERVAL.as_millis() * 4 <= DRAIN_IDLE_GRACE.as_mill
 const _: () = assert!(UPSTREAM_IDLE_TIMEOUT.as_secs() < KEEP_ALIVE_TIMEOUT.as_secs());
 const _: () = assert!(UPSTREAM_IDLE_PER_ADDRESS_MAX <= UPSTREAM_IDLE_PER_WORKER_MAX);
 const _: () = assert!(RESOLVE_FAILURE_TTL.as_secs() < RESOLVE_CACHE_TTL.as_secs());
+const _: () = assert!(BODY_PATIENCE.as_secs() <= BODY_CREDIT_MAX.as_secs());
+const _: () = assert!(CLIENT_CHECK_INTERVAL.as_secs() < HALF_CLOSED_ANSWER_TIMEOUT.as_secs());
 const _: () = assert!(STORE_BATCH_MAX <= STORE_QUEUE_MAX);
 const _: () = assert!(CHANGES_PER_READ_MAX < CHANGE_LOG_ENTRIES_MAX);
 const _: () = assert!(PAGE_ITEMS_MAX <= PAGE_SCAN_MAX);

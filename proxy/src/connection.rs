@@ -209,10 +209,6 @@ impl Connection {
         self.watched.watch.enter(Phase::Linger, limits::LINGER_TIMEOUT);
         self.inbound.clear();
         self.stream.close_write().await;
-        while let Ok(chunk) = self.stream.recv().await {
-            if chunk.is_empty() {
-                break;
-            }
-        }
+        upload::drain(&self.worker, &self.stream, self.stream.recv()).await;
     }
 }

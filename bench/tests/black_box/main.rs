@@ -23,6 +23,8 @@ macro_rules! on_both_io {
 mod framing;
 mod refused;
 mod bodies;
+mod cut;
+mod leaving;
 mod upstreams;
 mod connects;
 mod headers;

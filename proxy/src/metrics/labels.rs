@@ -143,6 +143,7 @@ label! {
         ConnectTimeout = "connect_timeout",
         LingerTimeout = "linger_timeout",
         HalfClosedTimeout = "half_closed_timeout",
+        HalfClosedAnswerTimeout = "half_closed_answer_timeout",
         ReceiveBuffers = "receive_buffers",
         UpstreamIdlePerAddress = "upstream_idle_per_address",
         UpstreamIdlePerWorker = "upstream_idle_per_worker",
