@@ -18,7 +18,7 @@ use tokio::signal::ctrl_c;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::failure::{Failure, Outcome};
-use crate::logging;
+use crate::logging::{self, Log};
 use crate::replica::Replica;
 use crate::serve;
 use crate::settings::{self, Settings, Sources};
@@ -76,9 +76,9 @@ pub fn run(matches: &ArgMatches) -> Outcome {
     let port = port(matches.get_one::<u16>("port").copied())?;
     let io = matches.get_one::<String>("io").map_or("auto", String::as_str);
     let settings = demo_settings(directory.path(), port, io)?;
-    logging::start(&settings.log)?;
+    let log = logging::start(&settings.log)?;
     let runtime = serve::runtime()?;
-    let outcome = runtime.block_on(demo(settings, port, directory.path(), matches));
+    let outcome = runtime.block_on(demo(settings, &log, port, directory.path(), matches));
     // The store's thread ends with the runtime; its files go after it.
     drop(runtime);
     let removed = directory.close().map_err(Failure::machine);
@@ -92,10 +92,16 @@ enum Shown {
     Own(Upstream),
 }
 
-async fn demo(settings: Settings, port: u16, directory: &Path, matches: &ArgMatches) -> Outcome {
+async fn demo(
+    settings: Settings,
+    log: &Log,
+    port: u16,
+    directory: &Path,
+    matches: &ArgMatches,
+) -> Outcome {
     // Before the first thing that has to be cleaned up.
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::machine)?;
-    let replica = Replica::start(settings).await?;
+    let replica = Replica::start(settings, log).await?;
     let shown = match (matches.get_one::<Upstream>("upstream"), matches.contains_id("tool")) {
         (Some(own), _) => Shown::Own(own.clone()),
         (None, true) => Shown::Jupyter(Jupyter::start(NAME, directory)?),

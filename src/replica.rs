@@ -30,6 +30,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::failure::{Failure, Outcome};
+use crate::logging::Log;
 use crate::settings::Settings;
 pub use addresses::Addresses;
 use addresses::AddressesFile;
@@ -56,7 +57,7 @@ struct State {
 impl Replica {
     /// Returns when everything listens and the stored sessions are routable. To be called on the
     /// control-plane runtime.
-    pub async fn start(settings: Settings) -> Outcome<Replica> {
+    pub async fn start(settings: Settings, log: &Log) -> Outcome<Replica> {
         if let Some(path) = &settings.addresses_file {
             AddressesFile::remove_old(path)?;
         }
@@ -85,6 +86,7 @@ impl Replica {
 
         let for_proxy = proxy_settings(&settings, upstream_networks.clone());
         let proxy = Proxy::start(for_proxy, traffic, table.clone())?;
+        proxy.registry().register(Box::new(log.dropped()?)).map_err(Failure::ours)?;
         let for_api = ApiSettings {
             domains: settings.domains,
             default_routing: settings.routing,
@@ -185,6 +187,7 @@ impl State {
         let feed = serde_json::json!({
             "position": status.position.0,
             "snapshots": status.snapshots,
+            "unreadable": status.unreadable,
             "failure": status.failure,
         });
         let detail = [

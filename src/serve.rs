@@ -7,7 +7,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::failure::{Failure, Outcome};
-use crate::logging;
+use crate::logging::{self, Log};
 use crate::replica::Replica;
 use crate::settings::{self, Settings, Sources, show};
 
@@ -58,10 +58,10 @@ pub fn run(matches: &ArgMatches) -> Outcome {
         return checked.map(|_| ()).map_err(Failure::from);
     }
     let (settings, notes) = checked?;
-    logging::start(&settings.log)?;
+    let log = logging::start(&settings.log)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "portico starts");
     logging::tell(&notes);
-    runtime()?.block_on(serve(settings))
+    runtime()?.block_on(serve(settings, &log))
 }
 
 /// For the control plane; the workers bring their own.
@@ -75,12 +75,12 @@ pub fn runtime() -> Outcome<Runtime> {
         .map_err(Failure::machine)
 }
 
-async fn serve(settings: Settings) -> Outcome {
+async fn serve(settings: Settings, log: &Log) -> Outcome {
     // Before anything starts, or an early signal would kill it half-way.
     let signals = Signals::new()?;
     let label = Label::parse("label").map_err(Failure::ours)?;
     let (subdomain, path) = settings.domains.urls(&label, settings.routing);
-    let replica = Replica::start(settings).await?;
+    let replica = Replica::start(settings, log).await?;
     let addresses = &replica.addresses;
     tracing::info!(
         http = ?addresses.http,

@@ -19,9 +19,8 @@ const ENDING_PATIENCE: Duration = Duration::from_secs(3);
 /// CPU time of `pid` and of all its living descendants, user and system.
 pub fn cpu_time(pid: u32) -> anyhow::Result<Duration> {
     let mut total = Duration::ZERO;
-    for pid in tree(pid)? {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))
-            .with_context(|| format!("process {pid} is gone"))?;
+    for member in tree(pid)? {
+        let Some(stat) = read_of(pid, member, "stat")? else { continue };
         let fields = fields_after_name(&stat);
         // proc_pid_stat(5): utime and stime are fields 14 and 15; the state is field 3.
         let tick = |field: usize| fields.get(field - 3).and_then(|ticks| ticks.parse::<u32>().ok());
@@ -54,17 +53,26 @@ pub fn machine_cpu_time() -> anyhow::Result<Duration> {
 /// Resident memory of `pid` and of all its living descendants.
 pub fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
     let mut total = 0;
-    for pid in tree(pid)? {
-        let status = fs::read_to_string(format!("/proc/{pid}/status"))
-            .with_context(|| format!("process {pid} is gone"))?;
+    for member in tree(pid)? {
+        let Some(status) = read_of(pid, member, "status")? else { continue };
         let kibibytes: u64 = status
             .lines()
             .find_map(|line| line.strip_prefix("VmRSS:"))
             .and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok())
-            .with_context(|| format!("process {pid} has no memory"))?;
+            // One that has ended and was not waited for yet has none.
+            .unwrap_or(0);
         total += kibibytes * 1024;
     }
     Ok(total)
+}
+
+/// A file of a process of `root`'s tree; none of a descendant that ended since it was listed.
+fn read_of(root: u32, member: u32, file: &str) -> anyhow::Result<Option<String>> {
+    match fs::read_to_string(format!("/proc/{member}/{file}")) {
+        Ok(text) => Ok(Some(text)),
+        Err(_) if member != root => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("process {root} is gone")),
+    }
 }
 
 /// `pid` first, then every descendant.

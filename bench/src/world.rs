@@ -41,6 +41,7 @@ pub enum Io {
 #[derive(Debug, Clone)]
 pub struct Options {
     binary: PathBuf,
+    launcher: Vec<String>,
     settings: Vec<(String, String)>,
     certificates: Vec<CertificatePaths>,
 }
@@ -70,7 +71,12 @@ impl Io {
 impl Options {
     /// `binary` is `env!("CARGO_BIN_EXE_portico")` of the test.
     pub fn new(binary: impl Into<PathBuf>, io: Io) -> Self {
-        let options = Self { binary: binary.into(), settings: vec![], certificates: vec![] };
+        let options = Self {
+            binary: binary.into(),
+            launcher: vec![],
+            settings: vec![],
+            certificates: vec![],
+        };
         options
             .set("PORTICO_CONNECT_URL", format!("http://{CONNECT_HOST}"))
             .set("PORTICO_PROXY__HTTP", "127.0.0.1:0")
@@ -86,6 +92,13 @@ impl Options {
     pub fn set(mut self, name: &str, value: impl Into<String>) -> Self {
         self.settings.retain(|(known, _)| known != name);
         self.settings.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Started by this command, which takes a program and its arguments behind its own.
+    #[must_use]
+    pub fn launched_by(mut self, launcher: &[&str]) -> Self {
+        self.launcher = launcher.iter().map(|&word| word.to_owned()).collect();
         self
     }
 
@@ -125,13 +138,13 @@ impl World {
         if !settings.iter().any(|(name, _)| name == "PORTICO_STORE__URL") {
             settings.push(("PORTICO_STORE__URL".to_owned(), store));
         }
-        let arguments = [
-            "serve".to_owned(),
-            "--addresses-file".to_owned(),
-            addresses_file.display().to_string(),
-        ];
+        let mut command = options.launcher.clone();
+        command.push(options.binary.display().to_string());
+        let addresses_file_name = addresses_file.display().to_string();
+        command.extend(["serve".to_owned(), "--addresses-file".to_owned(), addresses_file_name]);
+        let (program, arguments) = (Path::new(&command[0]), &command[1..]);
         let mut process =
-            Process::start("portico", &options.binary, &arguments, &settings, directory.path());
+            Process::start("portico", program, arguments, &settings, directory.path());
         let addresses = eventually("portico writes its addresses", || {
             if let Some(status) = process.exited() {
                 panic!("portico ended with {status} instead of starting");

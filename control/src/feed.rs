@@ -147,7 +147,8 @@ impl Feed {
                         return self.load().await;
                     }
                 }
-                self.status.reached(reached);
+                let unreadable = entries.iter().filter(|entry| entry.change.is_unreadable());
+                self.status.reached(reached, unreadable.count() as u64);
                 Ok(reached)
             }
             Err(gap) => {
@@ -165,7 +166,7 @@ impl Feed {
             cache.load(&identity, &snapshot);
         }
         self.identity = Some(identity);
-        self.status.loaded(snapshot.position, Source::Store);
+        self.status.loaded(&snapshot, Source::Store);
         Ok(snapshot.position)
     }
 
@@ -191,7 +192,7 @@ impl Feed {
         tracing::info!(routes, position = cached.snapshot.position.0, "cached routes are loaded");
         self.give(&cached.snapshot);
         self.identity = Some(cached.identity);
-        self.status.loaded(cached.snapshot.position, Source::Cache);
+        self.status.loaded(&cached.snapshot, Source::Cache);
     }
 
     fn give(&mut self, snapshot: &Snapshot) {

@@ -128,7 +128,12 @@ impl Follower for LifespansFollower {
             match &entry.change {
                 Change::Put(record) => due.note(record),
                 Change::Deleted(record) => due.forget(&record.session.id),
-                Change::Forgotten(_) | Change::DocumentPut(_) | Change::DocumentDeleted(_) => {}
+                // One whose record cannot be read is not known here.
+                Change::Gone(_)
+                | Change::Forgotten(_)
+                | Change::DocumentPut(_)
+                | Change::DocumentDeleted(_)
+                | Change::Unreadable(_) => {}
             }
         }
         if due.by_time.first() != before.as_ref() {

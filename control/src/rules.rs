@@ -124,7 +124,11 @@ impl Follower for RulesFollower {
                     self.delete(&mut now, key);
                     rules = Some(now);
                 }
-                Change::Put(_) | Change::Deleted(_) | Change::Forgotten(_) => {}
+                Change::Put(_)
+                | Change::Deleted(_)
+                | Change::Gone(_)
+                | Change::Forgotten(_)
+                | Change::Unreadable(_) => {}
             }
         }
         if let Some(rules) = rules {

@@ -38,7 +38,7 @@ pub trait Store: Send + Sync {
 
     fn fetch(&self, id: SessionId) -> Answer<'_, Option<Record>>;
 
-    /// Sessions in the order of their ids.
+    /// Sessions in the order of their ids, without those that cannot be read.
     fn list(&self, query: Query) -> Answer<'_, Page>;
 
     fn document(&self, key: DocumentKey) -> Answer<'_, Option<Document>>;
@@ -81,7 +81,9 @@ pub trait Store: Send + Sync {
         Box::pin(async move { Ok(self.write(write, by).await?.map(Stored::into_session)) })
     }
 
-    fn delete(&self, id: SessionId, expected: Option<Version>) -> Answer<'_, Written> {
+    /// Deletes a session, and answers what it was. One whose record cannot be read is deleted too,
+    /// unless a version is expected of it.
+    fn delete(&self, id: SessionId, expected: Option<Version>) -> Answer<'_, Deleted> {
         self.delete_by(id, expected, Author::portico())
     }
 
@@ -90,16 +92,24 @@ pub trait Store: Send + Sync {
         id: SessionId,
         expected: Option<Version>,
         by: Author,
-    ) -> Answer<'_, Written> {
+    ) -> Answer<'_, Deleted> {
         let write = Write::Delete { id, expected };
-        Box::pin(async move { Ok(self.write(write, by).await?.map(Stored::into_session)) })
+        Box::pin(async move {
+            Ok(self.write(write, by).await?.map(|stored| match stored {
+                Stored::Unreadable(_) => None,
+                stored => Some(stored.into_session()),
+            }))
+        })
     }
 }
 
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
-/// The record as it is now (as it was, after a deletion), or why nothing was written.
+/// The record as it is now, or why nothing was written.
 pub type Written = Result<Record, Conflict>;
+
+/// The record as it was, if that could be read; or why nothing was deleted.
+pub type Deleted = Result<Option<Record>, Conflict>;
 
 /// The log no longer holds the changes after that position, or never had it: load the snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -111,6 +121,8 @@ pub struct Snapshot {
     pub records: Vec<Record>,
     pub tombstones: Vec<Label>,
     pub documents: Vec<Document>,
+    /// Sessions and documents that are left out because they could not be read.
+    pub unreadable: u64,
     pub position: Position,
 }
 
@@ -150,7 +162,7 @@ pub enum StoreError {
     Open { directory: PathBuf, source: redb::DatabaseError },
     #[error("the store has form {found} and was written by a newer Portico")]
     Newer { found: u64 },
-    #[error("the store holds a record that cannot be read")]
+    #[error("the stored record cannot be read: delete what it is of, and create it anew")]
     Record(#[from] RecordError),
     #[error("the store's change log holds an entry of unknown kind `{0}`")]
     UnknownChange(String),

@@ -153,7 +153,7 @@ fn parse(line: &[u8]) -> Option<Change> {
     let kind = std::str::from_utf8(&line[..space]).ok()?;
     match Change::read(kind, &line[space + 1..]).ok()? {
         change @ (Change::Put(_) | Change::DocumentPut(_)) => Some(change),
-        Change::Deleted(_) | Change::Forgotten(_) | Change::DocumentDeleted(_) => None,
+        _ => None,
     }
 }
 
@@ -167,9 +167,8 @@ impl Imported {
             Ok::<_, StoreError>(match change {
                 Change::Put(record) => put_session(store, record).await?,
                 Change::DocumentPut(document) => put_document(store, document).await?,
-                Change::Deleted(_) | Change::Forgotten(_) | Change::DocumentDeleted(_) => {
-                    Placed::Same
-                }
+                // `parse` lets only these two through.
+                _ => Placed::Same,
             })
         });
         for placed in futures_util::future::join_all(writes).await {

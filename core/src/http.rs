@@ -9,6 +9,7 @@ pub mod refusal;
 pub mod head;
 pub mod request;
 pub mod body;
+pub mod pace;
 pub mod decide;
 pub mod client;
 pub mod forward;

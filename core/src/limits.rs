@@ -58,10 +58,14 @@ pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// An idle kept-alive client connection.
 pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Waiting on a client's body: this much patience, plus a second for every `BODY_RATE_MIN` bytes
-/// that did come. A rate, not one timeout, so that a 50 GB upload over a slow line is not cut.
+/// Waiting on a client's body: this much patience for all of it, plus a second for every
+/// `BODY_BYTES_PER_SECOND_MIN` bytes that did come. A rate, not one timeout, so that a 50 GB upload
+/// over a slow line is not cut.
 pub const BODY_PATIENCE: Duration = Duration::from_secs(20);
 pub const BODY_BYTES_PER_SECOND_MIN: u64 = 240;
+/// What came faster is credit up to this: a notebook that changes networks in mid-upload is waited
+/// for, and a client that sent a gigabyte cannot hold its connections for weeks.
+pub const BODY_CREDIT_MAX: Duration = Duration::from_secs(60);
 /// TCP connect to an upstream: on one network, so three SYN retransmissions are plenty.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// After a failed connect the upstream is not tried again for this long (502 at once).
@@ -71,6 +75,10 @@ pub const CONNECT_BACKOFF: Duration = Duration::from_millis(250);
 pub const UPSTREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 /// Idle pooled connections per upstream address and worker.
 pub const UPSTREAM_IDLE_PER_ADDRESS_MAX: usize = 1024;
+/// Idle pooled connections of a worker to all upstreams together, fewer where the process may open
+/// few files: one client that walks over many sessions leaves one behind for each. Enough for a
+/// thousand sessions that are newly opened each second.
+pub const UPSTREAM_IDLE_PER_WORKER_MAX: usize = 4096;
 /// Dead peers: probes start after this idle time, and unacknowledged data is given up after
 /// `TCP_USER_TIMEOUT`.
 pub const TCP_KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
@@ -85,6 +93,10 @@ pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// While an upstream takes its time, the client's connection is looked at this often: who has left
 /// is not answered, and frees both connections.
 pub const CLIENT_CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// A client that ended its stream behind its request, and gets no byte of the answer for so long,
+/// is taken for one that left: it looks the same. Half-closing clients are scripts (`nc -N`), whose
+/// answers rarely take longer; and a browser that left does not hold a session for longer.
+pub const HALF_CLOSED_ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A relay of which one side has ended its stream: how long the other may be silent. Without a
 /// bound a client that is gone for good would hold the session's socket for ever.
 pub const HALF_CLOSED_TIMEOUT: Duration = Duration::from_secs(300);
@@ -98,6 +110,12 @@ pub const DRAIN_TIMEOUT_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 pub const CERTIFICATE_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// Addresses of an upstream's name are kept this long by a worker.
 pub const RESOLVE_CACHE_TTL: Duration = Duration::from_secs(5);
+/// That a name has no address is kept for this long: retries cost no lookup each, and a session
+/// whose name has just appeared is not kept waiting.
+pub const RESOLVE_FAILURE_TTL: Duration = Duration::from_secs(1);
+/// Names that a worker looks up at the same time, a thread each. A lookup of a dead name can take
+/// half a minute, so there have to be more than a platform usually has of those.
+pub const UPSTREAM_LOOKUPS_MAX: usize = 64;
 
 /// Addresses tried for one upstream's name.
 pub const UPSTREAM_ADDRESSES_MAX: usize = 3;
@@ -175,6 +193,9 @@ pub const PAGE_SCAN_MAX: usize = 10_000;
 /// Items on one page of a list.
 pub const PAGE_ITEMS_MAX: usize = 1_000;
 pub const PAGE_ITEMS_DEFAULT: usize = 100;
+/// Lines of the process's log waiting for the writer; beyond it they are dropped and counted. Fewer
+/// than the access log's, because one may quote a whole request head.
+pub const LOG_QUEUE_MAX: usize = 2_048;
 /// Access-log lines waiting for the writer; beyond it lines are dropped and counted.
 pub const ACCESS_LOG_QUEUE_MAX: usize = 8_192;
 /// A host, target or user agent in such a line is cut here, which bounds the queue's memory.
@@ -193,6 +214,10 @@ const _: () = assert!(RECEIVE_BUFFERS_PER_WORKER <= 1 << 15, "IORING_REGISTER_PB
 const _: () = assert!(SWEEP_INTERVAL.as_millis() * 4 <= DRAIN_IDLE_GRACE.as_millis());
 const _: () = assert!(UPSTREAM_IDLE_TIMEOUT.as_secs() < KEEP_ALIVE_TIMEOUT.as_secs());
 const _: () = assert!(REPLICA_BEAT.as_millis() * 3 < REPLICA_TTL.as_millis());
+const _: () = assert!(UPSTREAM_IDLE_PER_ADDRESS_MAX <= UPSTREAM_IDLE_PER_WORKER_MAX);
+const _: () = assert!(RESOLVE_FAILURE_TTL.as_secs() < RESOLVE_CACHE_TTL.as_secs());
+const _: () = assert!(BODY_PATIENCE.as_secs() <= BODY_CREDIT_MAX.as_secs());
+const _: () = assert!(CLIENT_CHECK_INTERVAL.as_secs() < HALF_CLOSED_ANSWER_TIMEOUT.as_secs());
 const _: () = assert!(STORE_BATCH_MAX <= STORE_QUEUE_MAX);
 const _: () = assert!(CHANGES_PER_READ_MAX < CHANGE_LOG_ENTRIES_MAX);
 const _: () = assert!(PAGE_ITEMS_MAX <= PAGE_SCAN_MAX);

@@ -85,10 +85,12 @@ impl FromStr for Upstream {
         if let Ok(ip) = bare.parse() {
             return with_port(Host::Address(ip), port);
         }
-        if !is_dns_name(host) {
+        // Lower case before it is judged: what is stored must be what was judged.
+        let name = host.to_ascii_lowercase();
+        if !is_dns_name(&name) {
             return Err(UpstreamError::Host);
         }
-        with_port(Host::Name(host.to_ascii_lowercase().into()), port)
+        with_port(Host::Name(name.into()), port)
     }
 }
 
@@ -96,13 +98,13 @@ fn with_port(host: Host, port: u16) -> Result<Upstream, UpstreamError> {
     if port == 0 { Err(UpstreamError::Port) } else { Ok(Upstream { host, port }) }
 }
 
-/// Letters, digits, `-` and `_` in labels of at most 63, 253 in all. A name whose last label is a
-/// number is refused: resolvers read such names as addresses in forms (`0x7f.1`) that hide a
-/// target.
+/// Lower-case letters, digits, `-` and `_` in labels of at most 63, 253 in all. A name whose last
+/// label is a number is refused: resolvers read such names as addresses in forms (`0x7f.1`) that
+/// hide a target.
 fn is_dns_name(name: &str) -> bool {
     let label = |l: &str| {
         (1..=63).contains(&l.len())
-            && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && l.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
     };
     let last = name.rsplit('.').next().unwrap_or(name);
     let numeric = last.starts_with("0x") || last.bytes().all(|b| b.is_ascii_digit());
@@ -152,11 +154,63 @@ mod tests {
             ("http://", UpstreamError::Host),
             ("http://a b", UpstreamError::Host),
             ("http://0x7f.1:80", UpstreamError::Host),
+            ("http://0x7f000001:80", UpstreamError::Host),
+            ("http://0X7f000001:80", UpstreamError::Host),
+            ("http://a.0X7F", UpstreamError::Host),
             ("http://2130706433", UpstreamError::Host),
             ("http://a:0", UpstreamError::Port),
             ("http://a:99999", UpstreamError::Port),
         ] {
             assert_eq!(text.parse::<Upstream>(), Err(why), "{text}");
         }
+    }
+
+    /// Stores hold the shown form and read it back: one that is shown must be one that is read.
+    #[track_caller]
+    fn read_back(text: &str) -> bool {
+        let Ok(upstream) = text.parse::<Upstream>() else { return false };
+        let shown = upstream.to_string();
+        assert_eq!(shown.parse::<Upstream>(), Ok(upstream), "{text:?} is shown as {shown:?}");
+        true
+    }
+
+    #[test]
+    fn what_is_shown_is_read_back_as_the_same() {
+        for text in [
+            "http://10.0.0.7",
+            "http://[10.0.0.7]:80",
+            "http://[::ffff:10.0.0.7]:80",
+            "http://[fe80::1%3]:80",
+            "http://::1",
+            "http://fe80::1:80",
+            "http://Jupyter-0.SVC:8888/",
+            "http://0x7g.example",
+            "http://_a-.0.x0",
+            "http://a:+80",
+        ] {
+            read_back(text);
+        }
+    }
+
+    #[test]
+    fn what_is_shown_of_random_names_is_read_back_as_the_same() {
+        const ALPHABET: &[u8] = b"aAxXzZ0019-_..:[]%/+ ";
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut next = |below: usize| {
+            // xorshift64: the same names in each run.
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % below as u64) as usize
+        };
+        let mut accepted = 0;
+        for _ in 0..100_000 {
+            let length = 1 + next(9);
+            let name: String =
+                (0..length).map(|_| char::from(ALPHABET[next(ALPHABET.len())])).collect();
+            accepted += usize::from(read_back(&format!("http://{name}")));
+            accepted += usize::from(read_back(&format!("http://{name}:80")));
+        }
+        assert!(accepted > 10_000, "{accepted} of the names are upstreams at all");
     }
 }

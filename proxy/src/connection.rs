@@ -19,7 +19,7 @@ use portico_core::limits;
 
 use crate::io::{Chunk, Socket};
 use crate::metrics::labels::Direction;
-use crate::pages::{Audience, Form, Page};
+use crate::pages::{Form, Page};
 use crate::relay::Relay;
 use crate::stream::Stream;
 use crate::watch::{Phase, Watched};
@@ -163,7 +163,10 @@ impl Connection {
         gathered.extend_from_slice(&self.inbound);
         self.inbound.clear();
         if scanned > 0 {
-            let admitted = admit::admit(&self.worker, &self.client, gathered, scanned)?;
+            let admitted = admit::admit(&self.worker, &self.client, gathered, scanned);
+            // What is refused is looked at once more, for the form of the answer.
+            let admitted =
+                admitted.inspect_err(|_| self.inbound = Chunk::from(std::mem::take(gathered)))?;
             if let Some((admission, bytes)) = admitted {
                 self.inbound = Chunk::from(gathered.split_off(bytes));
                 return Ok(Some(admission));
@@ -195,7 +198,7 @@ impl Connection {
     /// Answers what could not be read as a request, for the last time on this connection.
     async fn refuse(&mut self, refusal: Refusal) -> Turn {
         admit::note_refusal(&self.worker, &self.client, refusal);
-        let form = Form { audience: Audience::Program, head_only: false, close: true };
+        let form = Form::of_unread(&self.inbound);
         let journal = Journal::unread(&self.worker, &self.client);
         let page = Page::of_refusal(refusal);
         let reply = Reply::new(&self.worker, &page, form, journal);
@@ -208,10 +211,6 @@ impl Connection {
         self.watched.watch.enter(Phase::Linger, limits::LINGER_TIMEOUT);
         self.inbound.clear();
         self.stream.close_write().await;
-        while let Ok(chunk) = self.stream.recv().await {
-            if chunk.is_empty() {
-                break;
-            }
-        }
+        upload::drain(&self.worker, &self.stream, self.stream.recv()).await;
     }
 }

@@ -23,6 +23,6 @@ mod uring;
 
 pub(crate) use accept::Acceptor;
 pub(crate) use chunk::{Chunk, Leading, StableBytes};
-pub(crate) use driver::{Driver, open_files_max, pin_to_core};
-pub(crate) use probe::probe_uring;
-pub(crate) use socket::{Peek, Recv, Send, Socket};
+pub(crate) use driver::{Driver, EventLoop, open_files_max, pin_to_core};
+pub(crate) use probe::{Refused, probe_uring};
+pub(crate) use socket::{Peek, Presence, Recv, Send, Socket};

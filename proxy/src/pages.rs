@@ -7,6 +7,7 @@ use std::fmt::Write;
 
 use portico_core::http::field::{self, Field};
 use portico_core::http::request::Request;
+use portico_core::limits;
 
 pub(crate) use text::Page;
 
@@ -32,11 +33,45 @@ impl Audience {
         if request.upgrade.is_some() {
             return Audience::WebSocket;
         }
-        let accepts = |kind: &[u8]| kind.len() >= 9 && kind[..9].eq_ignore_ascii_case(b"text/html");
         match request.value(Field::Accept) {
-            Some(accept) if field::list(accept).any(accepts) => Audience::Browser,
+            Some(accept) if accepts_html(accept) => Audience::Browser,
             _ => Audience::Program,
         }
+    }
+
+    /// Of a head that could not be read, or not to its end: browsers send `Accept` before the
+    /// cookies that make a head too large.
+    fn of_unread(head: &[u8]) -> Self {
+        let head = &head[..head.len().min(limits::HEAD_BYTES_MAX)];
+        let mut audience = Audience::Program;
+        for line in head.split(|byte| *byte == b'\n').skip(1) {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if line.is_empty() {
+                break;
+            }
+            let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
+            let (name, value) = (&line[..colon], &line[colon + 1..]);
+            if name.eq_ignore_ascii_case(b"upgrade") {
+                return Audience::WebSocket;
+            }
+            if name.eq_ignore_ascii_case(b"accept") && accepts_html(value) {
+                audience = Audience::Browser;
+            }
+        }
+        audience
+    }
+}
+
+fn accepts_html(accept: &[u8]) -> bool {
+    let html = |kind: &[u8]| kind.len() >= 9 && kind[..9].eq_ignore_ascii_case(b"text/html");
+    field::list(accept).any(html)
+}
+
+impl Form {
+    /// Of the last answer on a connection, to what could not be read as a request.
+    pub(crate) fn of_unread(head: &[u8]) -> Self {
+        let head_only = head.starts_with(b"HEAD ");
+        Self { audience: Audience::of_unread(head), head_only, close: true }
     }
 }
 
@@ -58,7 +93,11 @@ impl Page {
         if !body.is_empty() {
             let _ = write!(head, "Content-Type: {kind}\r\n");
         }
-        let _ = write!(head, "Content-Length: {}\r\nCache-Control: no-store\r\n", body.len());
+        // RFC 9110 §8.6: a server must not send Content-Length in a 204.
+        if self.status != 204 {
+            let _ = write!(head, "Content-Length: {}\r\n", body.len());
+        }
+        head.push_str("Cache-Control: no-store\r\n");
         if form.audience == Audience::Browser && self.status >= 400 {
             head.push_str(BROWSER_RULES);
             if let Some(seconds) = self.retry_after {

@@ -1,9 +1,12 @@
 //! Connections to upstreams: idle ones kept for the next request, new ones opened with a deadline
 //! to an address that is allowed, and a short memory of addresses that just refused.
 
-use std::cell::RefCell;
+mod names;
+
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 
 use portico_core::limits;
 use portico_core::network::UpstreamNetworks;
@@ -12,14 +15,18 @@ use portico_core::upstream::{Host, Upstream};
 use crate::io::{Driver, Peek, Socket};
 use crate::metrics::WorkerCounters;
 use crate::metrics::labels::{ConnectError, Limit};
-use crate::watch::{Phase, Tick, Watch, ticks};
+use crate::watch::{Phase, Tick, Watch, Watches, ticks};
+use names::Names;
 
-#[derive(Default)]
 pub(crate) struct Pool {
+    /// Of each address the one that was idle for longest first.
     idle: RefCell<HashMap<SocketAddr, Vec<Idle>>>,
+    /// The sum of their lengths, and its bound.
+    idle_count: Cell<usize>,
+    idle_max: usize,
     /// Until when an address that refused is not tried.
     failing: RefCell<HashMap<SocketAddr, Tick>>,
-    names: RefCell<HashMap<Upstream, (Tick, Vec<SocketAddr>)>>,
+    names: Names,
 }
 
 struct Idle {
@@ -48,10 +55,31 @@ pub(crate) struct Context<'a> {
     pub(crate) driver: &'a Driver,
     pub(crate) networks: &'a UpstreamNetworks,
     pub(crate) counters: &'a WorkerCounters,
-    pub(crate) now: Tick,
+    /// The clock, not a time: between two looks at it there may be a wait of seconds.
+    pub(crate) clock: &'a Rc<Watches>,
+}
+
+/// One of so many idle connections goes when there are too many.
+const EVICTED_PART: usize = 64;
+
+impl Context<'_> {
+    fn now(&self) -> Tick {
+        self.clock.now()
+    }
 }
 
 impl Pool {
+    /// With room for so many idle connections in all.
+    pub(crate) fn new(idle_max: usize) -> Self {
+        Self {
+            idle: RefCell::default(),
+            idle_count: Cell::new(0),
+            idle_max,
+            failing: RefCell::default(),
+            names: Names::new(),
+        }
+    }
+
     pub(crate) async fn lease(
         &self,
         upstream: &Upstream,
@@ -75,6 +103,7 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         let sockets = idle.get_mut(&address)?;
         while let Some(Idle { socket, .. }) = sockets.pop() {
+            self.idle_count.set(self.idle_count.get() - 1);
             // A system call, and worth it: bytes that came after an answer belong to nobody, and
             // would be taken for the next one; and a closed connection is found before the request
             // is sent.
@@ -94,8 +123,12 @@ impl Pool {
         context: &Context<'_>,
         watch: &Watch,
     ) -> Result<Lease, ConnectError> {
+        // From here on there are waits: none of them may count as the client's silence, for which
+        // a deadline or a drain would end its side.
+        watch.enter(Phase::Connecting, limits::CONNECT_TIMEOUT);
         let mut last = ConnectError::Resolve;
-        for address in self.addresses(upstream, context).await? {
+        for ip in self.addresses(upstream, context).await.iter() {
+            let address = SocketAddr::new(*ip, upstream.port);
             if let Some(lease) = self.take(address, choice, context) {
                 return Ok(lease);
             }
@@ -107,37 +140,18 @@ impl Pool {
                 }
             }
         }
+        if last == ConnectError::Resolve {
+            context.counters.upstream_connect_errors.at(last).add(1);
+        }
         Err(last)
     }
 
-    /// The addresses to try, at most a few. A name is asked for again after a few seconds.
-    async fn addresses(
-        &self,
-        upstream: &Upstream,
-        context: &Context<'_>,
-    ) -> Result<Vec<SocketAddr>, ConnectError> {
-        let name = match &upstream.host {
-            Host::Address(ip) => return Ok(vec![SocketAddr::new(*ip, upstream.port)]),
-            Host::Name(name) => name,
-        };
-        if let Some((until, addresses)) = self.names.borrow().get(upstream)
-            && context.now < *until
-        {
-            return Ok(addresses.clone());
+    /// The addresses to try, at most a few; none where a name has none.
+    async fn addresses(&self, upstream: &Upstream, context: &Context<'_>) -> Rc<[IpAddr]> {
+        match &upstream.host {
+            Host::Address(ip) => Rc::new([*ip]),
+            Host::Name(name) => self.names.addresses(name, context).await,
         }
-        // Not a ring operation: dropping it at the deadline loses nothing.
-        let lookup = tokio::net::lookup_host((&**name, upstream.port));
-        let addresses: Vec<_> = match tokio::time::timeout(limits::CONNECT_TIMEOUT, lookup).await {
-            Ok(Ok(found)) => found.take(limits::UPSTREAM_ADDRESSES_MAX).collect(),
-            Ok(Err(_)) | Err(_) => Vec::new(),
-        };
-        if addresses.is_empty() {
-            context.counters.upstream_connect_errors.at(ConnectError::Resolve).add(1);
-            return Err(ConnectError::Resolve);
-        }
-        let until = context.now + ticks(limits::RESOLVE_CACHE_TTL);
-        self.names.borrow_mut().insert(upstream.clone(), (until, addresses.clone()));
-        Ok(addresses)
     }
 
     async fn open(
@@ -150,7 +164,7 @@ impl Pool {
         if context.networks.check(address).is_err() {
             return Err(ConnectError::Forbidden);
         }
-        if self.failing.borrow().get(&address).is_some_and(|until| context.now < *until) {
+        if self.failing.borrow().get(&address).is_some_and(|until| context.now() < *until) {
             return Err(ConnectError::Backoff);
         }
         let attempt = async {
@@ -168,12 +182,13 @@ impl Pool {
             }
             Err(error) => {
                 watch.set_upstream(None);
-                let until = context.now + ticks(limits::CONNECT_BACKOFF);
+                // From now, not from when the attempt began: that may be longer ago.
+                let until = context.now() + ticks(limits::CONNECT_BACKOFF);
                 self.failing.borrow_mut().insert(address, until);
-                if watch.expired() {
-                    Err(ConnectError::Timeout)
-                } else {
-                    Err(ConnectError::of(&error))
+                // Of this attempt: the next one begins its phase anew.
+                match watch.expired() {
+                    true => Err(ConnectError::Timeout),
+                    false => Err(ConnectError::of(&error)),
                 }
             }
         }
@@ -181,6 +196,10 @@ impl Pool {
 
     /// Keeps a connection whose exchange ended cleanly.
     pub(crate) fn keep(&self, lease: Lease, now: Tick, counters: &WorkerCounters) {
+        if self.idle_count.get() >= self.idle_max {
+            counters.limit_reached.at(Limit::UpstreamIdlePerWorker).add(1);
+            self.evict(counters);
+        }
         let mut idle = self.idle.borrow_mut();
         let sockets = idle.entry(lease.address).or_default();
         if sockets.len() >= limits::UPSTREAM_IDLE_PER_ADDRESS_MAX {
@@ -189,6 +208,28 @@ impl Pool {
             return;
         }
         sockets.push(Idle { socket: lease.socket, since: now });
+        self.idle_count.set(self.idle_count.get() + 1);
+    }
+
+    /// Drops some that were idle for longest. Several at once, because finding them means looking
+    /// at every address, and who reached the bound will do so again.
+    fn evict(&self, counters: &WorkerCounters) {
+        let mut idle = self.idle.borrow_mut();
+        let Some(oldest) = idle.values().filter_map(|s| s.first()).map(|i| i.since).min() else {
+            return;
+        };
+        let mut left = self.idle_max.div_ceil(EVICTED_PART);
+        for sockets in idle.values_mut() {
+            let count = sockets.iter().take(left).take_while(|i| i.since == oldest).count();
+            drop(sockets.drain(..count));
+            counters.upstream_connections_open.sub(count as u64);
+            self.idle_count.set(self.idle_count.get() - count);
+            left -= count;
+            if left == 0 {
+                break;
+            }
+        }
+        idle.retain(|_, sockets| !sockets.is_empty());
     }
 
     /// Drops what was idle for too long, or was closed by the other side meanwhile.
@@ -199,10 +240,12 @@ impl Pool {
             sockets.retain(|idle| {
                 now.wrapping_sub(idle.since) < too_old && idle.socket.peek() == Peek::Nothing
             });
-            counters.upstream_connections_open.sub((before - sockets.len()) as u64);
+            let dropped = before - sockets.len();
+            counters.upstream_connections_open.sub(dropped as u64);
+            self.idle_count.set(self.idle_count.get() - dropped);
             !sockets.is_empty()
         });
         self.failing.borrow_mut().retain(|_, until| now < *until);
-        self.names.borrow_mut().retain(|_, (until, _)| now < *until);
+        self.names.sweep(now);
     }
 }

@@ -75,8 +75,9 @@ impl Relay {
 const UP: (Direction, Direction) = (Direction::ClientIn, Direction::UpstreamOut);
 const DOWN: (Direction, Direction) = (Direction::UpstreamIn, Direction::ClientOut);
 
-/// Awaits both. `tokio::join!` does the same with bookkeeping for any number, at every message.
-async fn both<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (A, B) {
+/// Awaits both; `a` is always polled before `b`, which so sees at once what `a` has done.
+/// `tokio::join!` does the same in turns, with bookkeeping for any number, at every message.
+pub(crate) async fn both<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (A, B) {
     let (mut a, mut b) = (pin!(a), pin!(b));
     let (mut from_a, mut from_b) = (None, None);
     poll_fn(|context| {
@@ -136,8 +137,11 @@ async fn copy(
         }
         watch.moved(limits::HALF_CLOSED_TIMEOUT);
     }
-    // One direction failed: the other one must not wait for a peer that is gone.
-    from.socket().shutdown(Shutdown::Both);
-    to.socket().shutdown(Shutdown::Both);
+    // One direction failed: the other one must not wait for a peer that is gone, and no side may
+    // take what it has for the whole. Over TLS an end without `close_notify` is such a failure.
+    if !watch.ended() {
+        from.socket().reset();
+        to.socket().reset();
+    }
     total
 }

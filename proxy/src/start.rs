@@ -1,8 +1,10 @@
 //! Start and end of the data plane: threads, the choice of the io back end, and the signals that
 //! the process passes on.
 
+pub(crate) mod backend;
+
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -10,12 +12,13 @@ use tokio::sync::watch;
 
 use crate::access_log::{self, AccessLogSender, AccessLogWriter};
 use crate::clock::Clock;
-use crate::io::{Driver, open_files_max, pin_to_core, probe_uring};
+use crate::io::{EventLoop, open_files_max, pin_to_core};
 use crate::listener::Listeners;
 use crate::metrics::{self, ProcessSources, WorkerCounters};
 use crate::settings::{IoChoice, ListenerSettings, Settings, SharedTable};
 use crate::tls::{self, Certificates, TlsError};
 use crate::worker::{self, Life, Shared};
+use backend::Backend;
 use portico_core::limits;
 
 /// The running data plane.
@@ -38,8 +41,12 @@ pub enum StartError {
     Tls(#[from] TlsError),
     #[error("the limit of open files ({0}) leaves no room for connections: raise `ulimit -n`")]
     OpenFiles(u64),
+    #[error("cannot make the event loop of a worker")]
+    EventLoop(#[source] std::io::Error),
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
+    #[error("a worker ended while it started")]
+    WorkerEnded,
 }
 
 /// Who has to act on a failed start.
@@ -54,17 +61,15 @@ impl StartError {
     pub fn fault(&self) -> Fault {
         match self {
             StartError::Bind { .. } => Fault::Settings,
-            StartError::Uring(_) | StartError::OpenFiles(_) => Fault::Machine,
-            StartError::Tls(TlsError::Library(_)) | StartError::Thread(_) => Fault::Us,
+            StartError::Uring(_) | StartError::OpenFiles(_) | StartError::EventLoop(_) => {
+                Fault::Machine
+            }
+            StartError::Tls(TlsError::Library(_))
+            | StartError::Thread(_)
+            | StartError::WorkerEnded => Fault::Us,
             StartError::Tls(_) => Fault::Settings,
         }
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Backend {
-    Uring,
-    Epoll,
 }
 
 impl Proxy {
@@ -73,62 +78,60 @@ impl Proxy {
         listeners: Listeners,
         table: SharedTable,
     ) -> Result<Self, StartError> {
-        let (backend, reason) = choose(settings.io)?;
-        tracing::info!(io = backend.as_str(), reason, workers = settings.workers, "data plane");
+        let chosen = backend::choose(settings.io)?;
         let certificates = match settings.listeners.iter().any(|listener| listener.tls) {
             true => Some(Arc::new(Certificates::load(settings.certificates.clone())?)),
             false => None,
         };
         let tls = certificates.clone().map(tls::server_config).transpose()?;
-        let connections_max = connections_per_worker(settings.workers)?;
+        let files = Files::per_worker(settings.workers)?;
         let (log, writer) =
             access_log::start(settings.access_log).map_err(StartError::Thread)?.unzip();
 
         let workers = settings.workers;
         let counters: Vec<Arc<WorkerCounters>> = (0..workers).map(|_| Arc::default()).collect();
-        let registry = metrics::registry(
-            counters.clone(),
-            ProcessSources {
-                workers,
-                io_backend: backend.as_str(),
-                io_reason: reason.to_owned(),
-                table: table.clone(),
-                certificates: certificates.clone(),
-            },
-        );
         let shared = Arc::new(Shared {
             domains: settings.domains,
             trusted_networks: settings.trusted_networks,
             networks: settings.upstream_networks,
             drain_timeout: settings.drain_timeout,
-            connections_max,
+            connections_max: files.connections,
+            upstream_idle_max: files.upstream_idle,
             clock: Clock::start(),
             tls,
-            table,
+            table: table.clone(),
         });
         let (life, _) = watch::channel(Life::Running);
         let (alive_sender, alive) = watch::channel(workers);
         let alive_sender = Arc::new(alive_sender);
+        let (started, starts) = mpsc::sync_channel(workers);
         let mut threads = Vec::new();
         for (index, (listeners, counters)) in
-            listeners.per_worker(workers).into_iter().zip(counters).enumerate()
+            listeners.per_worker(workers).into_iter().zip(counters.clone()).enumerate()
         {
             let seed = Seed {
                 index,
-                backend,
+                io: settings.io,
+                chosen,
                 listeners,
                 counters,
                 shared: shared.clone(),
                 life: life.subscribe(),
                 log: log.clone(),
             };
-            let alive = AliveGuard(alive_sender.clone());
+            let (alive, started) = (AliveGuard(alive_sender.clone()), started.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("worker-{index}"))
-                .spawn(move || seed.run(alive))
+                .spawn(move || seed.run(alive, started))
                 .map_err(StartError::Thread)?;
             threads.push(thread);
         }
+        drop(started);
+        let backends = backends(&starts, workers)?;
+        let registry = metrics::registry(
+            counters,
+            ProcessSources { workers, backends, table, certificates: certificates.clone() },
+        );
         Ok(Self {
             life,
             alive,
@@ -190,52 +193,54 @@ impl Proxy {
     }
 }
 
-impl Backend {
-    fn as_str(self) -> &'static str {
-        match self {
-            Backend::Uring => "uring",
-            Backend::Epoll => "epoll",
+/// Waits until every worker has its event loop, and answers the different ones. With an error the
+/// caller's handle on the workers goes, and they end.
+fn backends(
+    starts: &mpsc::Receiver<Result<Backend, StartError>>,
+    workers: usize,
+) -> Result<Vec<Backend>, StartError> {
+    let mut backends = Vec::new();
+    for _ in 0..workers {
+        let backend = starts.recv().map_err(|_| StartError::WorkerEnded)??;
+        if !backends.contains(&backend) {
+            backends.push(backend);
+        }
+    }
+    for Backend { kind, reason } in &backends {
+        tracing::info!(io = kind.as_str(), reason, workers, "data plane");
+    }
+    Ok(backends)
+}
+
+/// What a worker may have open, so that it never runs out of files.
+struct Files {
+    connections: usize,
+    upstream_idle: usize,
+}
+
+impl Files {
+    /// A client's connection may need one to an upstream, so two files each; and a part is for the
+    /// connections to upstreams that wait for the next request.
+    fn per_worker(workers: usize) -> Result<Self, StartError> {
+        let files = open_files_max().unwrap_or(1024);
+        let of_worker = files.saturating_sub(limits::FILES_RESERVED) / workers as u64;
+        let of_worker = usize::try_from(of_worker).unwrap_or(usize::MAX);
+        let idle = (of_worker / UPSTREAM_IDLE_PART).clamp(1, limits::UPSTREAM_IDLE_PER_WORKER_MAX);
+        match of_worker.saturating_sub(idle) / 2 {
+            0 => Err(StartError::OpenFiles(files)),
+            connections => Ok(Self { connections, upstream_idle: idle }),
         }
     }
 }
 
-/// The back end, and why in one word for the metric.
-fn choose(choice: IoChoice) -> Result<(Backend, &'static str), StartError> {
-    match choice {
-        IoChoice::Epoll => Ok((Backend::Epoll, "requested")),
-        IoChoice::Uring => match probe_uring() {
-            Ok(()) => Ok((Backend::Uring, "requested")),
-            Err(refused) => Err(StartError::Uring(refused.advice)),
-        },
-        IoChoice::Auto => match probe_uring() {
-            Ok(()) => Ok((Backend::Uring, "available")),
-            Err(refused) => {
-                tracing::warn!(
-                    reason = refused.reason,
-                    "falling back to epoll: {}. See deploy/README.md",
-                    refused.advice
-                );
-                Ok((Backend::Epoll, refused.reason))
-            }
-        },
-    }
-}
-
-/// A client's connection may need one to an upstream, so two files each.
-fn connections_per_worker(workers: usize) -> Result<usize, StartError> {
-    let files = open_files_max().unwrap_or(1024);
-    let connections = files.saturating_sub(limits::FILES_RESERVED) / 2 / workers as u64;
-    match usize::try_from(connections) {
-        Ok(0) => Err(StartError::OpenFiles(files)),
-        Ok(connections) => Ok(connections),
-        Err(_) => Ok(usize::MAX),
-    }
-}
+/// One file of so many is for idle connections to upstreams, where files are few.
+const UPSTREAM_IDLE_PART: usize = 8;
 
 /// What a worker's thread is started with.
 struct Seed {
     index: usize,
-    backend: Backend,
+    io: IoChoice,
+    chosen: Backend,
     listeners: Vec<(ListenerSettings, std::net::TcpListener)>,
     counters: Arc<WorkerCounters>,
     shared: Arc<Shared>,
@@ -256,20 +261,22 @@ impl Drop for AliveGuard {
 }
 
 impl Seed {
-    fn run(self, _alive: AliveGuard) {
+    fn run(self, _alive: AliveGuard, started: mpsc::SyncSender<Result<Backend, StartError>>) {
         if let Err(error) = pin_to_core(self.index) {
             tracing::debug!(worker = self.index, %error, "the worker is not pinned to a core");
         }
-        let (backend, worker) = (self.backend, self.index);
-        let main = |driver: Driver| {
-            worker::run(driver, self.shared, self.counters, self.log, self.listeners, self.life)
+        let made = backend::event_loop(self.io, self.chosen, EventLoop::uring);
+        let (event_loop, answer) = match made {
+            Ok((event_loop, backend)) => (Some(event_loop), Ok(backend)),
+            Err(error) => (None, Err(error)),
         };
-        let result = match backend {
-            Backend::Uring => Driver::run_uring(main),
-            Backend::Epoll => Driver::run_epoll(main),
-        };
-        if let Err(error) = result {
-            tracing::error!(worker, %error, "the worker could not start");
+        // Who started this thread is gone only when another worker has failed.
+        let _ = started.send(answer);
+        drop(started);
+        if let Some(event_loop) = event_loop {
+            event_loop.run(|driver| {
+                worker::run(driver, self.shared, self.counters, self.log, self.listeners, self.life)
+            });
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use portico_core::limits;
 
-use crate::io::{Peek, Socket};
+use crate::io::{Presence, Socket};
 use crate::metrics::WorkerCounters;
 use crate::metrics::labels::Limit;
 
@@ -42,6 +42,8 @@ pub(crate) struct Watch {
     /// 0: none.
     deadline: Cell<Tick>,
     expired: Cell<bool>,
+    /// Both sides were shut down from here.
+    ended: Cell<bool>,
     client: Socket,
     upstream: RefCell<Option<Socket>>,
     clock: Rc<Cell<Tick>>,
@@ -72,11 +74,13 @@ impl Watch {
         self.deadline.set(self.clock.get() + ticks(timeout));
     }
 
-    /// A phase without a deadline.
+    /// A phase without a deadline. What became of the one before is forgotten: who wants to know
+    /// asks before the next begins.
     pub(crate) fn begin(&self, phase: Phase) {
         self.phase.set(phase);
         self.since.set(self.clock.get());
         self.deadline.set(0);
+        self.expired.set(false);
     }
 
     /// Moves the deadline of the current phase.
@@ -96,27 +100,60 @@ impl Watch {
         }
     }
 
+    /// The worker's clock, since it started.
+    pub(crate) fn now(&self) -> Duration {
+        limits::SWEEP_INTERVAL * self.clock.get()
+    }
+
     pub(crate) fn is_in(&self, phase: Phase) -> bool {
         self.phase.get() == phase
     }
 
-    /// The current operation ended because its deadline passed.
+    /// The deadline of the current phase passed, which ended the operation in flight.
     pub(crate) fn expired(&self) -> bool {
         self.expired.get()
+    }
+
+    /// The worker has ended both sides, because the client left or the process ends: whatever
+    /// fails after that is nobody's fault, and nobody waits for an answer.
+    pub(crate) fn ended(&self) -> bool {
+        self.ended.get()
     }
 
     pub(crate) fn set_upstream(&self, upstream: Option<Socket>) {
         *self.upstream.borrow_mut() = upstream;
     }
 
+    /// Ends both sides; what is in flight on them completes.
     pub(crate) fn shut_down(&self) {
-        self.client.shutdown(Shutdown::Both);
-        self.shut_down_upstream();
+        self.ended.set(true);
+        match self.phase.get() {
+            // Neither side may take what it has of a message for the whole.
+            Phase::Body | Phase::Answering => {
+                self.client.reset();
+                self.reset_upstream();
+            }
+            Phase::Handshake
+            | Phase::Idle
+            | Phase::Head
+            | Phase::Connecting
+            | Phase::Linger
+            | Phase::Relay => {
+                self.client.shutdown(Shutdown::Both);
+                self.shut_down_upstream();
+            }
+        }
     }
 
     fn shut_down_upstream(&self) {
         if let Some(upstream) = &*self.upstream.borrow() {
             upstream.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn reset_upstream(&self) {
+        if let Some(upstream) = &*self.upstream.borrow() {
+            upstream.reset();
         }
     }
 
@@ -129,7 +166,7 @@ impl Watch {
             }
         }
         if phase == Phase::Answering {
-            self.look_for_the_client(now);
+            self.look_for_the_client(now, counters);
         }
         let deadline = self.deadline.get();
         if deadline == 0 || now < deadline {
@@ -150,7 +187,10 @@ impl Watch {
         counters.limit_reached.at(limit).add(1);
         match phase {
             // Only the receive ends: the client may still be told why.
-            Phase::Idle | Phase::Head | Phase::Body => self.client.shutdown(Shutdown::Read),
+            Phase::Idle | Phase::Head => self.client.shutdown(Shutdown::Read),
+            // Not even that: a client that goes on sending would be reset after our FIN, and may
+            // lose the answer with it. The exchange ends by its other side.
+            Phase::Body => self.reset_upstream(),
             Phase::Connecting => self.shut_down_upstream(),
             Phase::Handshake | Phase::Linger => self.client.shutdown(Shutdown::Both),
             Phase::Relay => self.shut_down(),
@@ -158,14 +198,30 @@ impl Watch {
         }
     }
 
+    /// A piece of an answer went to the client, or is about to. What is sent to a client that left
+    /// fails, so it need not be looked for meanwhile.
+    pub(crate) fn answer_moved(&self) {
+        self.since.set(self.clock.get());
+    }
+
     /// While the upstream is answering nobody reads from the client, so nobody would notice that it
     /// left, and a request that is never answered would hold its connections for ever.
-    fn look_for_the_client(&self, now: Tick) {
+    fn look_for_the_client(&self, now: Tick, counters: &WorkerCounters) {
         let waited = now.wrapping_sub(self.since.get());
         let interval = ticks(limits::CLIENT_CHECK_INTERVAL);
-        if waited > 0 && waited.is_multiple_of(interval) && self.client.peek() == Peek::End {
-            self.expired.set(true);
-            self.shut_down();
+        if waited == 0 || !waited.is_multiple_of(interval) {
+            return;
+        }
+        match self.client.presence() {
+            Presence::Whole => {}
+            // It may still read: it has merely said everything (RFC 9112 §9.6). Whether it closed
+            // instead, nobody can tell before something is sent to it.
+            Presence::HalfClosed if waited < ticks(limits::HALF_CLOSED_ANSWER_TIMEOUT) => {}
+            Presence::HalfClosed => {
+                counters.limit_reached.at(Limit::HalfClosedAnswerTimeout).add(1);
+                self.shut_down();
+            }
+            Presence::Gone => self.shut_down(),
         }
     }
 }
@@ -190,6 +246,7 @@ impl Watches {
             since: Cell::new(self.now()),
             deadline: Cell::new(self.now() + ticks(limits::HANDSHAKE_TIMEOUT)),
             expired: Cell::new(false),
+            ended: Cell::new(false),
             client,
             upstream: RefCell::new(None),
             clock: self.clock.clone(),
@@ -228,3 +285,6 @@ impl Drop for Watched {
         self.watches.free.borrow_mut().push(self.slot);
     }
 }
+
+#[cfg(test)]
+mod tests;

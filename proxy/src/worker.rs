@@ -41,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) drain_timeout: Duration,
     pub(crate) connections_max: usize,
     pub(crate) clock: Clock,
+    pub(crate) upstream_idle_max: usize,
     pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
     pub(crate) table: SharedTable,
 }
@@ -88,13 +89,14 @@ pub(crate) async fn run(
     listeners: Vec<(ListenerSettings, TcpListener)>,
     mut life: watch::Receiver<Life>,
 ) {
+    let upstream_idle_max = shared.upstream_idle_max;
     let worker = Rc::new(Worker {
         table: RefCell::new(Cache::new(shared.table.clone())),
         driver,
         shared,
         counters,
         log,
-        pool: Pool::default(),
+        pool: Pool::new(upstream_idle_max),
         watches: Watches::new(),
         texts: RefCell::default(),
         draining_since: Cell::new(None),
@@ -194,7 +196,7 @@ impl Worker {
             driver: &self.driver,
             networks: &self.shared.networks,
             counters: &self.counters,
-            now: self.watches.now(),
+            clock: &self.watches,
         }
     }
 

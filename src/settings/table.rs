@@ -144,14 +144,14 @@ pub static KEYS: &[Key] = &[
         List,
         "list of networks",
         Value(""),
-        "Load balancers whose X-Forwarded-* and Forwarded headers are believed and extended.",
+        "Load balancers whose forwarding headers are believed; if set, PROXY headers of no others.",
     ),
     key(
         "proxy.proxy_protocol",
         List,
         "list of http, https",
         Value(""),
-        "Listeners on which every connection must begin with a PROXY protocol header.",
+        "Listeners that want a PROXY header first (if set, from proxy.trusted_networks only).",
     ),
     key(
         "proxy.drain_timeout",

@@ -6,6 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::ops::Deref;
 use std::sync::Arc;
 
+use nix::sys::socket::{setsockopt, sockopt};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
@@ -172,6 +173,11 @@ impl Client {
         }
         let _ = self.tcp().shutdown(Shutdown::Write);
     }
+
+    /// Leaves with a reset, as a program that is killed with unread bytes does.
+    pub fn reset(self) {
+        reset_on_close(self.tcp());
+    }
 }
 
 impl Read for Client {
@@ -230,6 +236,12 @@ pub fn connected(address: SocketAddr) -> TcpStream {
     tcp.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
     tcp.set_write_timeout(Some(PATIENCE)).expect("a timeout can be set");
     tcp
+}
+
+/// The last close of this socket sends RST instead of FIN.
+pub fn reset_on_close(tcp: &TcpStream) {
+    let at_once = libc::linger { l_onoff: 1, l_linger: 0 };
+    setsockopt(tcp, sockopt::Linger, &at_once).expect("SO_LINGER can be set");
 }
 
 /// How the end of a connection looks to a reader.

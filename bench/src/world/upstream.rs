@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 
 use serde_json::json;
 
+use super::client::reset_on_close;
 use super::wire::{Message, Wire};
 
 type Script = dyn Fn(&mut Connection) + Send + Sync;
@@ -37,6 +38,7 @@ pub struct Connection {
     /// 0 for the first connection of this upstream.
     pub number: usize,
     shared: Arc<Shared>,
+    reset: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -130,9 +132,12 @@ fn accept(listener: &TcpListener, script: &Arc<Script>, shared: &Arc<Shared>) {
         let thread = std::thread::Builder::new().stack_size(256 * 1024);
         let run = move || {
             let failed = FailureIsSeen(shared.clone());
-            let mut connection = Connection { wire: Wire::new(stream), number, shared };
+            let mut connection =
+                Connection { wire: Wire::new(stream), number, shared, reset: false };
             script(&mut connection);
-            let _ = connection.wire.stream.shutdown(Shutdown::Both);
+            if !connection.reset {
+                let _ = connection.wire.stream.shutdown(Shutdown::Both);
+            }
             drop(failed);
         };
         thread.spawn(run).expect("a thread for the connection");
@@ -201,6 +206,15 @@ impl Connection {
 
     pub fn close_write(&mut self) {
         let _ = self.wire.stream.shutdown(Shutdown::Write);
+    }
+
+    /// The connection is to end with a reset when the script returns, as after a crash.
+    pub fn reset(&mut self) {
+        let peer = self.wire.stream.peer_addr().ok();
+        let mut open = self.shared.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|other| other.peer_addr().ok() != peer);
+        reset_on_close(&self.wire.stream);
+        self.reset = true;
     }
 
     /// Answers an upgrade with 101 and sends every byte back until Portico closes.

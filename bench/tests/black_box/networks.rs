@@ -29,7 +29,13 @@ fn forbidden_addresses_are_refused_at_registration(io: Io) {
         assert_eq!(response.status, 422, "{upstream}: {}", response.text());
         assert_eq!(response.json()["errors"][0]["field"], "upstream", "{}", response.text());
     }
-    for upstream in ["http://0x7f.1", "https://10.0.0.1", "http://10.0.0.1/path", "10.0.0.1:80"] {
+    for upstream in [
+        "http://0x7f.1",
+        "http://0X7F000001:80",
+        "https://10.0.0.1",
+        "http://10.0.0.1/path",
+        "10.0.0.1:80",
+    ] {
         let status = world.create(&json!({ "upstream": upstream })).status;
         assert!(matches!(status, 400 | 422), "{upstream}: {status}");
     }

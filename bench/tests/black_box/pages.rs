@@ -15,6 +15,7 @@ on_both_io!(
     deleted_sessions_are_410,
     silent_upstreams_are_502,
     a_reason_is_text_in_every_form,
+    a_head_that_is_too_large_is_refused_in_the_readers_form,
     health_is_answered_on_hosts_that_are_no_session,
     head_requests_get_a_page_without_its_body,
 );
@@ -126,6 +127,23 @@ fn a_reason_is_text_in_every_form(io: Io) {
     assert!(!page.text().contains("<script>alert"), "{}", page.text());
     assert!(page.text().contains("&lt;script&gt;"), "{}", page.text());
     assert!(problem.to_string().contains("<script>alert"), "{problem}");
+}
+
+/// Siblings can fill a browser's cookies until no head fits: its user has to be able to read that.
+fn a_head_that_is_too_large_is_refused_in_the_readers_form(io: Io) {
+    let world = world(io);
+    let refused = |accept: &str| {
+        let mut client = world.client();
+        let cookies = "a=b; ".repeat(14 * 1024);
+        let head = format!("GET / HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\nCookie: {cookies}");
+        // Portico may refuse before it has read everything.
+        let _ = client.try_send(format!("{head}\r\n\r\n"));
+        let response = client.response();
+        assert_eq!(response.status, 431, "{response:?}");
+        response.field("content-type").unwrap_or_default()
+    };
+    assert_eq!(refused("text/html,application/xhtml+xml"), "text/html; charset=utf-8");
+    assert_eq!(refused("application/json"), "application/problem+json");
 }
 
 fn health_is_answered_on_hosts_that_are_no_session(io: Io) {

@@ -26,15 +26,15 @@ on_both_io!(
 
 const WILDCARD: [&str; 2] = [CONNECT_HOST, "*.connect.example.com"];
 
-struct Secure {
-    world: World,
+pub(crate) struct Secure {
+    pub(crate) world: World,
     authority: Authority,
     first: CertificatePaths,
     files: TempDir,
 }
 
 impl Secure {
-    fn start(io: Io) -> Self {
+    pub(crate) fn start(io: Io) -> Self {
         let files = TempDir::new().expect("a temporary directory");
         let authority = Authority::generate();
         let first = authority.certificate(files.path(), "first", &WILDCARD);
@@ -43,7 +43,7 @@ impl Secure {
         Self { world, authority, first, files }
     }
 
-    fn client(&self, name: &str) -> Client {
+    pub(crate) fn client(&self, name: &str) -> Client {
         let address = self.world.https.expect("a listener with TLS");
         Client::connect_tls(address, name, self.authority.client(&[&TLS13]))
     }
@@ -229,7 +229,7 @@ fn a_cut_upload_is_no_complete_upload(io: Io) {
     assert_eq!(client.head().status, 101);
     client.send("half of");
     client.tcp().shutdown(std::net::Shutdown::Write).expect("the socket can be shut down");
-    // The tool sees a reset, or at least its answer goes nowhere: the client's side is over.
-    let _ = told.recv().expect("the upstream's connection ends");
+    let received = told.recv().expect("the upstream's connection ends");
+    assert_eq!(received, None, "a reset: an orderly end would make half of it the whole");
     client.read_to_close();
 }

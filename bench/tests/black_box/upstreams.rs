@@ -1,6 +1,8 @@
 //! The connections to a session: reused, replaced when stale, retried only where nothing can happen
 //! twice, and left alone for a moment when they cannot be made.
 
+use std::time::Duration;
+
 use portico_bench::world::eventually;
 use portico_bench::world::upstream::{Connection, Upstream};
 use serde_json::json;
@@ -10,6 +12,9 @@ use crate::{Io, world};
 on_both_io!(
     a_get_on_a_stale_connection_is_tried_once_more,
     a_post_on_a_stale_connection_is_not_tried_again,
+    a_put_that_came_whole_is_tried_once_more,
+    a_put_that_was_not_begun_is_tried_once_more,
+    a_put_in_pieces_is_not_tried_again,
     a_new_connection_that_breaks_is_not_tried_again,
     a_half_sent_answer_is_not_tried_again,
     a_connection_closed_while_idle_is_replaced,
@@ -45,6 +50,78 @@ fn a_post_on_a_stale_connection_is_not_tried_again(io: Io) {
     assert_eq!(client.get(&host, "/1").status, 200);
     let post = format!("POST /2 HTTP/1.1\r\nHost: {host}\r\nContent-Length: 2\r\n\r\nhi");
     assert_eq!(client.exchange(post).status, 502);
+    assert_eq!(upstream.requests().len(), 2);
+}
+
+/// How an editor saves: small, and at any moment after the tool closed its idle connection.
+fn a_put_that_came_whole_is_tried_once_more(io: Io) {
+    let (world, upstream) = (world(io), Upstream::scripted(goes_stale));
+    let host = world.session(&upstream).host;
+    let mut client = world.client();
+    let body = "x".repeat(8_000);
+    for (number, between) in [(1, false), (2, true)] {
+        assert_eq!(client.get(&host, "/get").status, 200);
+        let head =
+            format!("PUT /{number} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 8000\r\n\r\n");
+        if between {
+            client.send(head);
+            std::thread::sleep(Duration::from_millis(50));
+            client.send(&body);
+        } else {
+            client.send(head + &body);
+        }
+        assert_eq!(client.response().status, 200);
+        let requests = upstream.requests();
+        let [.., first, second] = &requests[..] else { panic!("{requests:?}") };
+        for request in [first, second] {
+            assert_eq!(
+                (request.target.as_str(), request.text()),
+                (&*format!("/{number}"), body.clone())
+            );
+        }
+        upstream.break_connections();
+    }
+    world.expect_metric("portico_upstream_retries_total", "", 2.0);
+}
+
+/// With `Expect: 100-continue` the client still has all of its body.
+fn a_put_that_was_not_begun_is_tried_once_more(io: Io) {
+    let upstream = Upstream::scripted(|connection| {
+        while let Some(mut request) = connection.head() {
+            if request.method == "GET" {
+                connection.send(OK);
+            } else if connection.number == 0 {
+                return;
+            } else {
+                connection.send("HTTP/1.1 100 Continue\r\n\r\n");
+                connection.body(&mut request);
+                connection.answer("text/plain", &request.text());
+            }
+        }
+    });
+    let world = world(io);
+    let host = world.session(&upstream).host;
+    let mut client = world.client();
+    assert_eq!(client.get(&host, "/").status, 200);
+    client.send(format!(
+        "PUT / HTTP/1.1\r\nHost: {host}\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+    ));
+    assert_eq!(client.head().status, 100);
+    client.send("hello");
+    assert_eq!(client.response().text(), "hello");
+    assert_eq!(client.get(&host, "/").status, 200, "both connections are in order");
+    assert_eq!(upstream.accepted(), 2);
+}
+
+/// What went with the first try is gone.
+fn a_put_in_pieces_is_not_tried_again(io: Io) {
+    let (world, upstream) = (world(io), Upstream::scripted(goes_stale));
+    let host = world.session(&upstream).host;
+    let mut client = world.client();
+    assert_eq!(client.get(&host, "/1").status, 200);
+    client.send(format!("PUT /2 HTTP/1.1\r\nHost: {host}\r\nContent-Length: 100000\r\n\r\n"));
+    client.send("x".repeat(100_000));
+    assert_eq!(client.response().status, 502);
     assert_eq!(upstream.requests().len(), 2);
 }
 

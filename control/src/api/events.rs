@@ -148,7 +148,11 @@ impl Filter {
             Change::Deleted(record) if self.wants(&record.session.workspace) => {
                 ("session.deleted", about_session(record, domains))
             }
-            Change::Put(_) | Change::Deleted(_) | Change::Forgotten(_) => return None,
+            Change::Put(_)
+            | Change::Deleted(_)
+            | Change::Gone(_)
+            | Change::Forgotten(_)
+            | Change::Unreadable(_) => return None,
             Change::DocumentPut(document) => self.document(document)?,
             Change::DocumentDeleted(key) => self.deleted(key)?,
         };

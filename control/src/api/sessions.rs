@@ -154,6 +154,10 @@ impl From<StoreError> for Problem {
     /// The client learns that the store failed; how is for the log.
     fn from(error: StoreError) -> Self {
         tracing::error!(error = crate::with_causes(&error), "the API cannot use the store");
+        if let StoreError::Record(_) = error {
+            // No retry helps, and the client is the one who can.
+            return internal(&error.to_string());
+        }
         Problem::new(
             Kind::StoreUnavailable,
             "look whether the change was made before you try again",

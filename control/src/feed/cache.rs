@@ -156,6 +156,7 @@ fn read(file: impl BufRead) -> io::Result<Cached> {
         records: gathered.records.into_values().collect(),
         tombstones: gathered.tombstones.into_iter().collect(),
         documents: gathered.documents.into_values().collect(),
+        unreadable: 0,
         position: gathered.position,
     };
     Ok(Cached { identity, snapshot })
@@ -186,9 +187,14 @@ impl Gathered {
                 self.records.remove(&record.session.id);
                 self.tombstones.insert(record.session.label);
             }
+            Change::Gone(label) => {
+                self.records.retain(|_, record| record.session.label != label);
+                self.tombstones.insert(label);
+            }
             Change::Forgotten(label) => {
                 self.tombstones.remove(&label);
             }
+            Change::Unreadable(_) => {}
             Change::DocumentPut(document) => {
                 self.documents.insert(document.key.clone(), document);
             }
@@ -232,6 +238,7 @@ mod tests {
             records: vec![record("a", 1), record("b", 2)],
             tombstones: vec![Label::parse("old").unwrap()],
             documents: vec![document()],
+            unreadable: 0,
             position: Position(5),
         };
         cache.load("me", &snapshot);

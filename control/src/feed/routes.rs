@@ -43,6 +43,8 @@ impl Routes {
         match change {
             Change::Put(record) => Some(RouteChange::Set(Box::new(record.session.clone()))),
             Change::Deleted(record) => Some(RouteChange::Gone(record.session.label.clone())),
+            Change::Gone(label) => Some(RouteChange::Gone(label.clone())),
+            Change::Unreadable(_) => None,
             Change::Forgotten(label) => Some(RouteChange::Forget(label.clone())),
             Change::DocumentPut(document) => self.document(document),
             Change::DocumentDeleted(key) => self.deleted(key),

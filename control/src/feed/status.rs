@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::store::Position;
+use crate::store::{Position, Snapshot};
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FeedStatus {
@@ -10,6 +10,8 @@ pub struct FeedStatus {
     pub position: Position,
     /// Times that the whole snapshot was loaded: one at the start, one more for each gap.
     pub snapshots: u64,
+    /// Sessions and changes that were skipped because they could not be read; the log names each.
+    pub unreadable: u64,
     /// Where followers have theirs from; none before anything was loaded.
     pub source: Option<Source>,
     /// Why followers may be behind the store at the moment.
@@ -40,15 +42,17 @@ impl SharedStatus {
         self.locked().clone()
     }
 
-    pub fn reached(&self, position: Position) {
+    pub fn reached(&self, position: Position, unreadable: u64) {
         let mut status = self.locked();
+        status.unreadable += unreadable;
         status.position = position;
         status.failure = None;
     }
 
-    pub fn loaded(&self, position: Position, source: Source) {
+    pub fn loaded(&self, snapshot: &Snapshot, source: Source) {
         let mut status = self.locked();
-        status.position = position;
+        status.position = snapshot.position;
+        status.unreadable += snapshot.unreadable;
         status.snapshots += 1;
         status.source = Some(source);
         status.failure = None;

@@ -24,10 +24,15 @@ pub enum Change {
     Put(Record),
     /// The session, as it was, was deleted; its label is a tombstone now.
     Deleted(Record),
+    /// The session of this label was deleted; its record could not be read.
+    Gone(Label),
     /// The tombstone was dropped to make room.
     Forgotten(Label),
     DocumentPut(Document),
     DocumentDeleted(DocumentKey),
+    /// Damaged, or written by a newer Portico: never written, only found. One such entry must not
+    /// keep its followers from those behind it.
+    Unreadable(String),
 }
 
 impl Change {
@@ -35,19 +40,35 @@ impl Change {
         match self {
             Self::Put(_) => "put",
             Self::Deleted(_) => "deleted",
+            Self::Gone(_) => "gone",
             Self::Forgotten(_) => "forgotten",
             Self::DocumentPut(_) => "document-put",
             Self::DocumentDeleted(_) => "document-deleted",
+            Self::Unreadable(_) => "unreadable",
         }
     }
 
     pub fn payload(&self) -> Vec<u8> {
         match self {
             Self::Put(record) | Self::Deleted(record) => record.encode(),
-            Self::Forgotten(label) => label.as_str().into(),
+            Self::Gone(label) | Self::Forgotten(label) => label.as_str().into(),
+            Self::Unreadable(why) => why.as_str().into(),
             Self::DocumentPut(document) => document.encode(),
             Self::DocumentDeleted(key) => key.to_string().into_bytes(),
         }
+    }
+
+    /// What cannot be read is a change of its own kind, and told to the log once.
+    pub fn found(position: Position, kind: &str, payload: &[u8]) -> Self {
+        Self::read(kind, payload).unwrap_or_else(|error| {
+            let error = crate::with_causes(&error);
+            tracing::error!(position = position.0, kind, error, "a change is skipped");
+            Self::Unreadable(error)
+        })
+    }
+
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Unreadable(_))
     }
 
     pub fn read(kind: &str, payload: &[u8]) -> Result<Self, StoreError> {
@@ -56,6 +77,7 @@ impl Change {
         Ok(match kind {
             "put" => Self::Put(Record::decode(payload)?),
             "deleted" => Self::Deleted(Record::decode(payload)?),
+            "gone" => Self::Gone(Label::parse(text()?).map_err(|_| unknown())?),
             "forgotten" => Self::Forgotten(Label::parse(text()?).map_err(|_| unknown())?),
             "document-put" => Self::DocumentPut(Document::decode(payload)?),
             "document-deleted" => Self::DocumentDeleted(text()?.parse().map_err(|_| unknown())?),

@@ -67,6 +67,8 @@ pub struct Author {
 pub enum Stored {
     Session(Record),
     Document(Document),
+    /// Took away a session whose record could not be read.
+    Unreadable(SessionId),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -96,6 +98,7 @@ impl Stored {
         match self {
             Self::Session(record) => record,
             Self::Document(document) => unreachable!("{} is no session", document.key),
+            Self::Unreadable(id) => unreachable!("{id} was written and can be read"),
         }
     }
 
@@ -105,6 +108,7 @@ impl Stored {
         match self {
             Self::Document(document) => document,
             Self::Session(record) => unreachable!("{} is no document", record.session.id),
+            Self::Unreadable(id) => unreachable!("{id} is no document"),
         }
     }
 }
@@ -138,6 +142,7 @@ impl Write {
             Stored::Session(Record { session, .. }) => {
                 ("session", format!("sessions/{}", session.id), Some(session.workspace.clone()))
             }
+            Stored::Unreadable(id) => ("session", format!("sessions/{id}"), None),
             Stored::Document(Document { key, .. }) => (key.kind.as_str(), key.to_string(), None),
         };
         let action = format!("{kind}.{verb}");

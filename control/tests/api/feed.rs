@@ -8,8 +8,8 @@ use arc_swap::ArcSwap;
 use portico_control::feed::{self, FeedSettings};
 use portico_control::store::embedded::Embedded;
 use portico_control::store::{
-    Answer, AuditPage, AuditQuery, Author, Bounds, Conflict, Entry as LogEntry, Expected, Gap,
-    Page, Position, Query, Snapshot, Store, StoreError, Stored, Write,
+    Answer, AuditPage, AuditQuery, Author, Bounds, Change, Conflict, Entry as LogEntry, Expected,
+    Gap, Page, Position, Query, Snapshot, Store, StoreError, Stored, Write,
 };
 use portico_core::label::{Label, SessionId};
 use portico_core::record::{Document, DocumentKey, Kind, Record};
@@ -124,6 +124,8 @@ fn renamed(template: &Session, id: &str) -> Session {
 struct Faulty {
     inner: Arc<dyn Store>,
     broken: AtomicBool,
+    /// One session of the snapshot and the change at position 2, as a newer Portico leaves them.
+    unreadable: AtomicBool,
 }
 
 impl Store for Faulty {
@@ -148,14 +150,26 @@ impl Store for Faulty {
     }
 
     fn snapshot(&self) -> Answer<'_, Snapshot> {
-        self.inner.snapshot()
+        let unreadable = u64::from(self.unreadable.load(Ordering::SeqCst));
+        let snapshot = self.inner.snapshot();
+        Box::pin(async move { Ok(Snapshot { unreadable, ..snapshot.await? }) })
     }
 
     fn changes(&self, after: Position) -> Answer<'_, Result<Vec<LogEntry>, Gap>> {
         if self.broken.load(Ordering::SeqCst) {
             return Box::pin(async { Err(StoreError::UnknownChange("later".to_owned())) });
         }
-        self.inner.changes(after)
+        let unreadable = self.unreadable.load(Ordering::SeqCst);
+        let changes = self.inner.changes(after);
+        Box::pin(async move {
+            let mut changes = changes.await?;
+            for entry in changes.iter_mut().flatten() {
+                if unreadable && entry.position.0 == 2 {
+                    entry.change = Change::Unreadable("damaged".to_owned());
+                }
+            }
+            Ok(changes)
+        })
     }
 
     fn audit(&self, query: AuditQuery) -> Answer<'_, AuditPage> {
@@ -184,7 +198,11 @@ fn while_the_store_fails_the_table_stays_and_then_catches_up() {
     let world = World::start();
     let mut client = world.client();
     client.create(r#""id":"one""#);
-    let store = Arc::new(Faulty { inner: world.store.clone(), broken: AtomicBool::new(true) });
+    let store = Arc::new(Faulty {
+        inner: world.store.clone(),
+        broken: AtomicBool::new(true),
+        unreadable: AtomicBool::new(false),
+    });
     let table = Arc::new(ArcSwap::from_pointee(RouteTable::default()));
     let feed = world
         .block_on(feed::start(store.clone(), routes(&table), FeedSettings::default()))
@@ -195,6 +213,25 @@ fn while_the_store_fails_the_table_stays_and_then_catches_up() {
     store.broken.store(false, Ordering::SeqCst);
     until(|| table.load().len() == 2);
     until(|| feed.status().failure.is_none());
+}
+
+#[test]
+fn what_cannot_be_read_is_counted_and_stops_nothing() {
+    let world = World::start();
+    let mut client = world.client();
+    client.create(r#""id":"one""#);
+    let (inner, broken) = (world.store.clone(), AtomicBool::new(false));
+    let store = Arc::new(Faulty { inner, broken, unreadable: AtomicBool::new(true) });
+    let table = Arc::new(ArcSwap::from_pointee(RouteTable::default()));
+    let feed = feed::start(store, routes(&table), FeedSettings::default());
+    let feed = world.block_on(feed).unwrap();
+    assert_eq!(feed.status().unreadable, 1);
+    client.create(r#""id":"two""#);
+    until(|| feed.status().position.0 == 2);
+    assert_eq!((feed.status().unreadable, table.load().len()), (2, 1));
+    client.create(r#""id":"three""#);
+    until(|| table.load().len() == 2);
+    assert_eq!(feed.status().failure, None);
 }
 
 fn until(is: impl Fn() -> bool) {

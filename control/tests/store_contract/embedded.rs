@@ -6,8 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use portico_control::store::embedded::Embedded;
-use portico_control::store::{self, Bounds, Store, StoreError};
+use portico_control::store::{self, Bounds, Change, Position, Query, Store, StoreError};
 use portico_core::label::Label;
+use portico_core::record::{Record, Version};
 use tempfile::TempDir;
 
 use crate::rules::{create, id, session};
@@ -76,4 +77,72 @@ async fn a_file_that_is_no_store_is_refused() {
     std::fs::write(directory.path().join("sessions.redb"), "not a store".repeat(1000)).unwrap();
     let error = store::open(&url(directory.path())).await.map(drop).unwrap_err();
     assert!(matches!(error, StoreError::Open { .. }), "{error:?}");
+}
+
+/// As a Portico would leave them that accepts more than this one: in the table and in the log.
+fn damage(store: &Path, id: &str, position: u64) {
+    use redb::{Database, ReadableTable, TableDefinition};
+    const SESSIONS: TableDefinition<&str, &[u8]> = TableDefinition::new("sessions");
+    const LOG: TableDefinition<u64, (&str, u64, &[u8])> = TableDefinition::new("log2");
+    let database = Database::open(store.join("sessions.redb")).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let record = {
+        let mut sessions = transaction.open_table(SESSIONS).unwrap();
+        let record = sessions.get(id).unwrap().unwrap().value().to_vec();
+        let record = String::from_utf8(record).unwrap().replace("10.0.0.7", "0x7f000001");
+        sessions.insert(id, record.as_bytes()).unwrap();
+        record
+    };
+    transaction.open_table(LOG).unwrap().insert(position, ("put", 1, record.as_bytes())).unwrap();
+    transaction.commit().unwrap();
+}
+
+async fn damaged() -> (Arc<dyn Store>, TempDir) {
+    let (store, directory) = open(Bounds::default()).await;
+    for id in ["one", "two", "three"] {
+        create(&store, session(id)).await;
+    }
+    drop(store);
+    let path = directory.path().join("store");
+    damage(&path, "two", 2);
+    (Arc::new(Embedded::open(path, Bounds::default()).await.unwrap()), directory)
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_hides_no_other() {
+    let (store, _directory) = damaged().await;
+    let ids = |records: Vec<Record>| -> Vec<_> {
+        records.into_iter().map(|record| record.session.id.to_string()).collect()
+    };
+    let snapshot = store.snapshot().await.unwrap();
+    assert_eq!((snapshot.unreadable, snapshot.position.0), (1, 3));
+    assert_eq!(ids(snapshot.records), ["one", "three"]);
+    for workspace in [None, Some("genomics".parse().unwrap())] {
+        let query = Query { items_max: 1, workspace, ..Query::default() };
+        let first = store.list(query.clone()).await.unwrap();
+        let rest = Query { after: first.next, items_max: 9, ..query };
+        assert_eq!(ids(first.items), ["one"]);
+        assert_eq!(ids(store.list(rest).await.unwrap().items), ["three"]);
+    }
+    let changes = store.changes(Position(0)).await.unwrap().unwrap();
+    let unreadable: Vec<_> =
+        changes.into_iter().map(|entry| (entry.position.0, entry.change.is_unreadable())).collect();
+    assert_eq!(unreadable, [(1, false), (2, true), (3, false)]);
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_deleted_by_its_id() {
+    let (store, _directory) = damaged().await;
+    assert!(matches!(store.fetch(id("two")).await, Err(StoreError::Record(_))));
+    let expected = Some(Version(2));
+    assert!(matches!(store.delete(id("two"), expected).await, Err(StoreError::Record(_))));
+    assert_eq!(store.delete(id("two"), None).await.unwrap(), Ok(None));
+    assert_eq!(store.fetch(id("two")).await.unwrap(), None);
+    let snapshot = store.snapshot().await.unwrap();
+    assert_eq!((snapshot.unreadable, snapshot.position.0), (0, 4));
+    assert_eq!(snapshot.tombstones, [Label::parse("atwo").unwrap()]);
+    let label = session("two").label;
+    let last = store.changes(Position(3)).await.unwrap().unwrap();
+    assert_eq!((last[0].position, &last[0].change), (Position(4), &Change::Gone(label)));
+    create(&store, session("two")).await;
 }

@@ -80,13 +80,13 @@ pub async fn a_replacement_needs_the_current_version(store: Shared) {
         store.delete(id("one"), Some(first.version)).await.unwrap(),
         Err(Conflict::Changed(second.version))
     );
-    assert_eq!(store.delete(id("one"), Some(second.version)).await.unwrap(), Ok(second));
+    assert_eq!(store.delete(id("one"), Some(second.version)).await.unwrap(), Ok(Some(second)));
 }
 
 pub async fn a_deletion_leaves_a_tombstone_that_a_new_session_replaces(store: Shared) {
     let first = create(&store, session("one")).await;
     let label = first.session.label.clone();
-    assert_eq!(store.delete(id("one"), None).await.unwrap(), Ok(first.clone()));
+    assert_eq!(store.delete(id("one"), None).await.unwrap(), Ok(Some(first.clone())));
     assert_eq!(store.delete(id("one"), None).await.unwrap(), Err(Conflict::Missing));
     assert_eq!(store.fetch(id("one")).await.unwrap(), None);
     let snapshot = store.snapshot().await.unwrap();

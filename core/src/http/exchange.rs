@@ -21,6 +21,8 @@ pub struct Exchange {
     upstream_persistent: bool,
     answered_anything: bool,
     uploaded_anything: bool,
+    /// The client asked whether to send its body, and was not told yet.
+    continue_asked: bool,
     interim: u32,
 }
 
@@ -73,6 +75,7 @@ impl Exchange {
             upstream_persistent: true,
             answered_anything: false,
             uploaded_anything: false,
+            continue_asked: request.expects_continue,
             interim: 0,
         }
     }
@@ -86,6 +89,12 @@ impl Exchange {
 
     pub fn upload_done(&self) -> bool {
         self.upload.is_done()
+    }
+
+    /// The client may wait for `100 Continue` before it sends its body (RFC 9110 §10.1.1): until
+    /// then that none comes is no fault of its own.
+    pub fn awaits_continue(&self) -> bool {
+        self.continue_asked && !self.uploaded_anything
     }
 
     pub fn download_done(&self) -> bool {
@@ -135,6 +144,7 @@ impl Exchange {
         let mut bare = false;
         match kind {
             HeadKind::Interim => {
+                self.continue_asked &= response.status != 100;
                 self.interim += 1;
                 if self.interim > limits::INTERIM_RESPONSES_MAX {
                     return Err(GatewayFault::Interim);
@@ -205,10 +215,11 @@ impl Exchange {
         }
     }
 
-    /// A pooled connection turned out to be stale: whether the request may be sent once more. Not
-    /// when part of its body went with the first try: nobody kept it.
-    pub fn may_retry(&self) -> bool {
-        self.idempotent && !self.uploaded_anything && !self.answered_anything && self.awaits_head()
+    /// A pooled connection turned out to be stale: whether the request may be sent once more. When
+    /// a part of its body went with the first try, only if all of it did and was kept.
+    pub fn may_retry(&self, body_kept: bool) -> bool {
+        let nothing_lost = !self.uploaded_anything || (body_kept && self.upload_done());
+        self.idempotent && nothing_lost && !self.answered_anything && self.awaits_head()
     }
 
     /// After the exchange: the client's connection may carry another request.

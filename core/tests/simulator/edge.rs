@@ -148,7 +148,7 @@ impl<'a> Edge<'a> {
                     self.finishes_uploads = false;
                     self.advance();
                 }
-                Err(_) if busy.reused && busy.exchange.may_retry() => self.retry(),
+                Err(_) if busy.reused && busy.exchange.may_retry(false) => self.retry(),
                 Err(fault) => self.bad_gateway(fault),
             },
             State::Tunnel { .. } | State::Busy(_) | State::Idle | State::Closed => {

@@ -1,15 +1,18 @@
 //! A session's answer on its way to the client: heads rewritten, the body passed on piece by piece.
 
 use std::cell::RefCell;
+use std::io;
 
 use portico_core::http::exchange::{Exchange, HeadKind};
 use portico_core::http::refusal::GatewayFault;
 use portico_core::http::response::{Dropped, Rules};
 use portico_core::limits;
 
+use super::upload::Upload;
 use crate::io::{Chunk, Socket};
 use crate::metrics::labels::{CookieFault, Direction, Limit};
 use crate::stream::Stream;
+use crate::watch::Watch;
 use crate::worker::Worker;
 
 /// How an answer ended.
@@ -36,16 +39,19 @@ pub(super) struct Tally {
     pub(super) bytes: u64,
 }
 
-pub(super) struct Download<'a> {
+pub(super) struct Download<'a, 'u> {
     pub(super) worker: &'a Worker,
     pub(super) client: &'a Stream,
     pub(super) upstream: &'a Socket,
     pub(super) exchange: &'a RefCell<Exchange>,
+    pub(super) watch: &'a Watch,
+    /// The upload beside it, of a request with a body.
+    pub(super) upload: Option<&'a Upload<'u>>,
     pub(super) rules: Rules<'a>,
     pub(super) tally: Tally,
 }
 
-impl Download<'_> {
+impl Download<'_, '_> {
     pub(super) async fn run(&mut self) -> End {
         let mut inbound = Chunk::EMPTY;
         // A head that comes in pieces is gathered here; most come whole.
@@ -53,9 +59,11 @@ impl Download<'_> {
         loop {
             if inbound.is_empty() {
                 inbound = match self.receive().await {
-                    Some(chunk) => chunk,
-                    None if self.tally.bytes == 0 && gathered.is_empty() => return End::Silent,
-                    None => return End::Fault(GatewayFault::Truncated),
+                    Ok(Some(chunk)) => chunk,
+                    Ok(None) | Err(_) if self.tally.bytes == 0 && gathered.is_empty() => {
+                        return End::Silent;
+                    }
+                    Ok(None) | Err(_) => return End::Fault(GatewayFault::Truncated),
                 };
             }
             let (kind, text) = match self.head(&mut inbound, &mut gathered) {
@@ -72,6 +80,9 @@ impl Download<'_> {
                     }
                     if kind == HeadKind::Switched {
                         return End::Switched(inbound);
+                    }
+                    if let Some(upload) = self.upload {
+                        upload.note_interim(self.exchange);
                     }
                 }
             }
@@ -148,23 +159,28 @@ impl Download<'_> {
             }
             if inbound.is_empty() {
                 match self.receive().await {
-                    Some(chunk) => inbound = chunk,
-                    None => {
+                    Ok(Some(chunk)) => {
+                        inbound = chunk;
+                        self.watch.answer_moved();
+                    }
+                    Ok(None) => {
                         return match self.exchange.borrow_mut().upstream_end() {
                             Ok(()) => End::Complete,
                             Err(fault) => End::Cut(fault),
                         };
                     }
+                    // Not even a body that lasts until the end of the connection ends like this.
+                    Err(_) => return End::Cut(GatewayFault::Truncated),
                 }
             }
         }
     }
 
-    /// `None` is the end of the upstream's stream, orderly or not.
-    async fn receive(&self) -> Option<Chunk> {
-        let chunk = self.upstream.recv().await.ok().filter(|chunk| !chunk.is_empty())?;
+    /// `None` is the orderly end of the upstream's stream.
+    async fn receive(&self) -> io::Result<Option<Chunk>> {
+        let chunk = self.upstream.recv().await?;
         self.worker.counters.bytes.at(Direction::UpstreamIn).add(chunk.len() as u64);
-        Some(chunk)
+        Ok((!chunk.is_empty()).then_some(chunk))
     }
 
     async fn send_text(&mut self, text: Vec<u8>) -> bool {

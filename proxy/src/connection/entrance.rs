@@ -42,6 +42,12 @@ pub(super) async fn enter(
     let mut inbound = Chunk::EMPTY;
     let mut address = peer;
     if entrance.proxy_protocol {
+        if !may_name_clients(worker, peer) {
+            worker.counters.limit_reached.at(Limit::ProxyPeer).add(1);
+            tracing::warn!(%peer, "connection refused: not from `proxy.trusted_networks`");
+            socket.shutdown(std::net::Shutdown::Both);
+            return None;
+        }
         let (source, rest) = proxy_header(worker, &socket, peer).await?;
         address = source.unwrap_or(peer);
         inbound = rest;
@@ -72,6 +78,16 @@ pub(super) async fn enter(
             None
         }
     }
+}
+
+/// Whether a PROXY header from this peer is believed. Where networks are trusted to speak for their
+/// clients, nobody else may: one who claims to come from such a network would have every
+/// forwarding header believed, too. Where none is trusted a header can lie about no more than the
+/// client's address, and keeping others away from the listener is the operator's firewall's task.
+fn may_name_clients(worker: &Worker, peer: SocketAddr) -> bool {
+    let networks = &worker.shared.trusted_networks;
+    let ip = peer.ip().to_canonical();
+    networks.is_empty() || networks.iter().any(|network| network.contains(&ip))
 }
 
 async fn proxy_header(

@@ -4,16 +4,17 @@
 use std::net::Shutdown;
 
 use portico_core::http::refusal::{GatewayFault, Refusal};
+use portico_core::limits;
 
 use super::admit::Forward;
 use super::download::{Download, End, Tally, note_fault};
-use super::upload::{self, Upload};
+use super::upload::{self, Rest, Upload};
 use super::{Connection, Turn};
 use crate::io::Chunk;
 use crate::metrics::labels::Direction;
 use crate::pages::Page;
 use crate::pool::{Choice, Lease};
-use crate::relay::Relay;
+use crate::relay::{Relay, both};
 use crate::watch::Phase;
 
 impl Connection {
@@ -25,15 +26,11 @@ impl Connection {
                 Err(page) => return self.instead(forward, &page).await,
             };
             let (end, tally) = match self.send_head(&mut forward, &lease, false).await {
-                true => self.download(&forward, &lease).await,
+                true => self.download(&forward, &lease, None).await,
                 false => (End::Silent, Tally::default()),
             };
-            let stale = matches!(end, End::Silent) && lease.reused && !self.watched.watch.expired();
-            if stale && forward.exchange.borrow().may_retry() {
-                // The upstream closed it while it was idle: once more, on a new one.
-                self.discard(lease);
-                self.worker.counters.upstream_retries.add(1);
-                forward.choice = Choice::New;
+            if self.is_stale(&end, &lease) && forward.exchange.borrow().may_retry(false) {
+                self.replace(&mut forward, lease);
                 continue;
             }
             return self.conclude(forward, lease, end, tally).await;
@@ -43,45 +40,93 @@ impl Connection {
     /// A request with a body: both directions at once, because an upstream may answer before it has
     /// read everything, and a client may wait for `100 Continue`.
     pub(super) async fn forward_with_body(&mut self, mut forward: Forward) -> Turn {
-        let lease = match self.lease(&forward).await {
-            Ok(lease) => lease,
+        let (worker, client) = (self.worker.clone(), self.stream.clone());
+        let watch = self.watched.watch.clone();
+        let inbound = std::mem::replace(&mut self.inbound, Chunk::EMPTY);
+        let upload = Upload::new(&worker, &client, &watch, inbound);
+        let answered = self.exchange_with_body(&mut forward, &upload).await;
+        let mut rest = upload.into_rest();
+        self.inbound = std::mem::replace(&mut rest.inbound, Chunk::EMPTY);
+        forward.journal.uploaded(rest.bytes);
+        forward.delivered = rest.delivered;
+        let Some(receiving) = rest.receiving.take() else {
+            return self.conclude_with_body(forward, answered, &rest).await;
+        };
+        // The client is still sending. It is answered first, and what comes meanwhile is dropped:
+        // closing at once would reset the connection and could take the answer with it.
+        watch.enter(Phase::Linger, limits::LINGER_TIMEOUT);
+        let concluding = async {
+            match self.conclude_with_body(forward, answered, &rest).await {
+                Turn::Close => client.socket().shutdown(Shutdown::Both),
+                Turn::Next | Turn::Linger | Turn::Relay(..) => client.close_write().await,
+            }
+        };
+        both(concluding, upload::drain(&worker, &client, receiving)).await;
+        Turn::Close
+    }
+
+    /// Until the answer has ended, on a second connection where the first turned out to be stale
+    /// and nothing of the body is lost.
+    async fn exchange_with_body(
+        &self,
+        forward: &mut Forward,
+        upload: &Upload<'_>,
+    ) -> Result<(Lease, End, Tally), Page> {
+        loop {
+            let lease = self.lease(forward).await?;
+            let (end, tally) = match self.send_head(forward, &lease, upload.at_hand()).await {
+                false => (End::Silent, Tally::default()),
+                true => {
+                    let download = async {
+                        let answer = self.download(forward, &lease, Some(upload)).await;
+                        upload.stop(&forward.exchange, &lease).await;
+                        answer
+                    };
+                    both(download, upload.run(&forward.exchange, &lease)).await.0
+                }
+            };
+            if !self.is_stale(&end, &lease) || !upload.may_run_again(&forward.exchange) {
+                return Ok((lease, end, tally));
+            }
+            self.replace(forward, lease);
+        }
+    }
+
+    async fn conclude_with_body(
+        &mut self,
+        forward: Forward,
+        answered: Result<(Lease, End, Tally), Page>,
+        rest: &Rest<'_>,
+    ) -> Turn {
+        let (lease, end, tally) = match answered {
+            Ok(answered) => answered,
             Err(page) => return self.instead(forward, &page).await,
         };
-        if !self.send_head(&mut forward, &lease, !self.inbound.is_empty()).await {
-            return self.conclude(forward, lease, End::Silent, Tally::default()).await;
-        }
-        let upload = Upload::new(
-            &self.worker,
-            &self.stream,
-            &lease.socket,
-            &forward.exchange,
-            &self.watched.watch,
-            std::mem::replace(&mut self.inbound, Chunk::EMPTY),
-        );
-        let download = async {
-            let (end, tally) = self.download(&forward, &lease).await;
-            upload.answered(&end).await;
-            (end, tally)
-        };
-        let ((end, tally), ()) = tokio::join!(download, upload.run());
-        let upload::Outcome { rest, bytes, refusal, client_gone, delivered } =
-            upload.into_outcome();
-        self.inbound = rest;
-        forward.journal.uploaded(bytes);
-        forward.delivered = delivered;
-        match (end, refusal) {
+        match (end, rest.refusal) {
             // The body itself was at fault, and nothing was answered yet: that is the answer.
             (End::Silent | End::Fault(_), Some(refusal)) => {
                 self.discard(lease);
                 self.refuse_body(forward, refusal).await
             }
-            (End::Silent | End::Fault(_), None) if client_gone => {
+            (End::Silent | End::Fault(_), None) if rest.client_gone => {
                 self.discard(lease);
                 forward.journal.answered(&self.worker, 0, 0);
                 Turn::Close
             }
             (end, _) => self.conclude(forward, lease, end, tally).await,
         }
+    }
+
+    /// The upstream closed the connection while it was idle, and got nothing to answer to.
+    fn is_stale(&self, end: &End, lease: &Lease) -> bool {
+        matches!(end, End::Silent) && lease.reused && !self.watched.watch.ended()
+    }
+
+    /// Once more, on a new connection.
+    fn replace(&self, forward: &mut Forward, stale: Lease) {
+        self.discard(stale);
+        self.worker.counters.upstream_retries.add(1);
+        forward.choice = Choice::New;
     }
 
     async fn lease(&self, forward: &Forward) -> Result<Lease, Page> {
@@ -110,12 +155,19 @@ impl Connection {
         sent.is_ok()
     }
 
-    async fn download(&self, forward: &Forward, lease: &Lease) -> (End, Tally) {
+    async fn download(
+        &self,
+        forward: &Forward,
+        lease: &Lease,
+        upload: Option<&Upload<'_>>,
+    ) -> (End, Tally) {
         let mut download = Download {
             worker: &self.worker,
             client: &self.stream,
             upstream: &lease.socket,
             exchange: &forward.exchange,
+            watch: &self.watched.watch,
+            upload,
             rules: forward.rules(),
             tally: Tally::default(),
         };
@@ -127,11 +179,8 @@ impl Connection {
         match end {
             End::Complete => {
                 let exchange = forward.exchange.borrow();
-                let (client_persists, upstream_persists, uploaded) = (
-                    exchange.client_persistent(),
-                    exchange.upstream_persistent() && forward.delivered,
-                    exchange.upload_done(),
-                );
+                let client_persists = exchange.client_persistent();
+                let upstream_persists = exchange.upstream_persistent() && forward.delivered;
                 drop(exchange);
                 self.watched.watch.set_upstream(None);
                 if upstream_persists {
@@ -142,12 +191,7 @@ impl Connection {
                 }
                 self.worker.return_text(forward.head.text);
                 forward.journal.answered(&self.worker, tally.status, tally.bytes);
-                match (client_persists, uploaded) {
-                    (true, _) => Turn::Next,
-                    // The upload has read the client to its end already.
-                    (false, false) => Turn::Close,
-                    (false, true) => Turn::Linger,
-                }
+                if client_persists { Turn::Next } else { Turn::Linger }
             }
             End::Switched(from_upstream) => {
                 self.worker.counters.upgrades.add(1);
@@ -157,8 +201,8 @@ impl Connection {
                 let relay = Relay::new(client, lease.socket, from_client, from_upstream);
                 Turn::Relay(relay, forward.journal)
             }
-            End::Silent if self.watched.watch.expired() => {
-                // The client left while it was waiting.
+            End::Silent if self.watched.watch.ended() => {
+                // The client left while it was waiting, or the process ends.
                 self.discard(lease);
                 forward.journal.answered(&self.worker, 0, 0);
                 Turn::Close

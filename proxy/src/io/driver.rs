@@ -1,5 +1,5 @@
-//! The driver of one worker thread: tokio on epoll, or tokio on io_uring. Made once per thread, it
-//! runs the worker's main future to its end.
+//! The driver of one worker thread: tokio on epoll, or tokio on io_uring. Made once per thread, its
+//! event loop runs the worker's main future to its end.
 
 use std::future::Future;
 use std::io;
@@ -30,30 +30,45 @@ const COMPLETIONS: u32 = 16 * 1024;
 /// Rings are made one at a time, so that the descriptor that appears is the one just made.
 static MAKING_A_RING: Mutex<()> = Mutex::new(());
 
-impl Driver {
-    /// Runs `main` on this thread, on io_uring.
-    pub(crate) fn run_uring<F: Future>(main: impl FnOnce(Driver) -> F) -> io::Result<F::Output> {
-        let (runtime, buffers) = {
-            let _one_at_a_time = MAKING_A_RING.lock();
-            let before = ring_descriptors()?;
-            let runtime = uring_runtime(SUBMISSIONS, COMPLETIONS)?;
-            let ring = ring_descriptors()?.into_iter().find(|fd| !before.contains(fd));
-            let ring =
-                ring.ok_or_else(|| io::Error::other("the ring's descriptor is not there"))?;
-            (runtime, BufferRing::new(ring)?)
-        };
-        let output = runtime.block_on(main(Driver(Kind::Uring(buffers.clone()))));
-        // The ring goes first: after it nothing points to the buffers.
-        drop(runtime);
-        drop(buffers);
-        Ok(output)
+/// A thread's event loop before it runs: making it is what a machine can refuse.
+pub(crate) struct EventLoop(Made);
+
+enum Made {
+    // In this order they go: after the ring nothing points to the buffers.
+    Uring { runtime: tokio_uring::Runtime, buffers: Rc<BufferRing> },
+    Epoll { local: LocalSet, runtime: tokio::runtime::Runtime },
+}
+
+impl EventLoop {
+    /// On io_uring, with a ring of a worker's size and its buffers.
+    pub(crate) fn uring() -> io::Result<Self> {
+        let _one_at_a_time = MAKING_A_RING.lock();
+        let before = ring_descriptors()?;
+        let runtime = uring_runtime(SUBMISSIONS, COMPLETIONS)?;
+        let ring = ring_descriptors()?.into_iter().find(|fd| !before.contains(fd));
+        let ring = ring.ok_or_else(|| io::Error::other("the ring's descriptor is not there"))?;
+        Ok(Self(Made::Uring { runtime, buffers: BufferRing::new(ring)? }))
     }
 
-    /// Runs `main` on this thread, on epoll.
-    pub(crate) fn run_epoll<F: Future>(main: impl FnOnce(Driver) -> F) -> io::Result<F::Output> {
+    pub(crate) fn epoll() -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let local = LocalSet::new();
-        Ok(local.block_on(&runtime, async { main(Driver(Kind::Epoll)).await }))
+        Ok(Self(Made::Epoll { local: LocalSet::new(), runtime }))
+    }
+
+    /// Runs `main` on this thread, which is the one that made it.
+    pub(crate) fn run<F: Future>(self, main: impl FnOnce(Driver) -> F) -> F::Output {
+        match self.0 {
+            Made::Uring { runtime, buffers } => {
+                let output = runtime.block_on(main(Driver(Kind::Uring(buffers.clone()))));
+                // The ring goes first: after it nothing points to the buffers.
+                drop(runtime);
+                drop(buffers);
+                output
+            }
+            Made::Epoll { local, runtime } => {
+                local.block_on(&runtime, async { main(Driver(Kind::Epoll)).await })
+            }
+        }
     }
 }
 
@@ -69,7 +84,7 @@ impl Driver {
 
 /// `SINGLE_ISSUER` and `COOP_TASKRUN` (Linux 6.0, 5.19) spare interrupts between processors.
 /// Kernels before them refuse the flags with EINVAL and get a plain ring.
-pub(super) fn uring_runtime(entries: u32, completions: u32) -> io::Result<tokio_uring::Runtime> {
+fn uring_runtime(entries: u32, completions: u32) -> io::Result<tokio_uring::Runtime> {
     let start = |cooperative: bool| {
         let mut ring = tokio_uring::uring_builder();
         ring.setup_cqsize(completions);

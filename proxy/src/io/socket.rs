@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -83,6 +83,16 @@ pub(crate) enum Peek {
     End,
 }
 
+/// Whether the other side is still there, as far as it has said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presence {
+    Whole,
+    /// It ended its stream, and may or may not read ours.
+    HalfClosed,
+    /// The connection failed or was reset, or both directions have ended.
+    Gone,
+}
+
 impl Socket {
     pub(super) fn new(driver: &Driver, fd: OwnedFd) -> io::Result<Self> {
         Ok(Self(Rc::new(match &driver.0 {
@@ -143,11 +153,25 @@ impl Socket {
         let _ = SockRef::from(&self.fd()).shutdown(how);
     }
 
-    /// Ends the connection with a reset: for a body that was cut short, so that the other side
-    /// cannot take what it has for the whole.
+    /// Ends the connection with a reset, now: for what was cut short, so that the other side cannot
+    /// take its part for the whole. Operations in flight complete with an error.
+    ///
+    /// The lingering close that is often used for this (SO_LINGER 0) resets only at the last close
+    /// of the descriptor, and a shutdown before it would send the very FIN that must not be sent.
     pub(crate) fn reset(&self) {
-        let _ = SockRef::from(&self.fd()).set_linger(Some(std::time::Duration::ZERO));
-        self.shutdown(Shutdown::Both);
+        let nowhere = libc::sockaddr { sa_family: libc::AF_UNSPEC as u16, sa_data: [0; 14] };
+        // SAFETY: the address is valid for reads of its size for the duration of the call, and the
+        // descriptor is open because it is borrowed.
+        let result = unsafe {
+            let length = size_of::<libc::sockaddr>() as libc::socklen_t;
+            libc::connect(self.fd().as_raw_fd(), &raw const nowhere, length)
+        };
+        if result != 0 {
+            // Linux 6.4 and 6.5 refuse it while a thread sleeps in the socket, which none of ours
+            // does. Should it fail all the same, the end comes a little later.
+            let _ = SockRef::from(&self.fd()).set_linger(Some(std::time::Duration::ZERO));
+            self.shutdown(Shutdown::Both);
+        }
     }
 
     /// Looks without taking and without waiting.
@@ -159,6 +183,22 @@ impl Socket {
             Ok(_) => Peek::Bytes,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Peek::Nothing,
             Err(_) => Peek::End,
+        }
+    }
+
+    /// Looks whether the other side has left, whatever lies in the receive queue: a peek does not
+    /// see the end behind a pipelined byte or a `close_notify`.
+    pub(crate) fn presence(&self) -> Presence {
+        let events = libc::POLLRDHUP;
+        let mut poll = libc::pollfd { fd: self.fd().as_raw_fd(), events, revents: 0 };
+        // SAFETY: one valid structure, for the duration of a call that does not wait.
+        let ready = unsafe { libc::poll(&raw mut poll, 1, 0) };
+        match poll.revents {
+            // Failed or interrupted: the next look will tell.
+            _ if ready < 0 => Presence::Whole,
+            0 => Presence::Whole,
+            libc::POLLRDHUP => Presence::HalfClosed,
+            _ => Presence::Gone,
         }
     }
 

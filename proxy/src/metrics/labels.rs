@@ -147,10 +147,15 @@ label! {
         ConnectTimeout = "connect_timeout",
         LingerTimeout = "linger_timeout",
         HalfClosedTimeout = "half_closed_timeout",
+        HalfClosedAnswerTimeout = "half_closed_answer_timeout",
         ReceiveBuffers = "receive_buffers",
         UpstreamIdlePerAddress = "upstream_idle_per_address",
+        UpstreamIdlePerWorker = "upstream_idle_per_worker",
+        UpstreamLookups = "upstream_lookups",
         ConnectionsPerWorker = "connections_per_worker",
         ProxyHeader = "proxy_header",
+        /// A PROXY header from outside of the trusted networks.
+        ProxyPeer = "proxy_peer",
         AccessLogQueue = "access_log_queue",
     }
 }

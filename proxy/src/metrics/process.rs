@@ -9,15 +9,15 @@ use prometheus::proto::MetricFamily;
 use super::Description;
 use super::family::{Kind, family};
 use super::labels::{LabelValue, ReloadResult};
+use crate::start::backend::Backend;
 use crate::tls::Certificates;
 
 /// Where the values are found.
 #[derive(Debug)]
 pub(crate) struct ProcessSources {
     pub workers: usize,
-    /// `uring` or `epoll`, and in a few words why this one.
-    pub io_backend: &'static str,
-    pub io_reason: String,
+    /// Those in use: one, but where a worker could not have what the others have.
+    pub backends: Vec<Backend>,
     pub table: Arc<ArcSwap<RouteTable>>,
     /// `None` without a TLS listener.
     pub certificates: Option<Arc<Certificates>>,
@@ -32,7 +32,7 @@ const WORKERS: Description =
     Description { name: "portico_workers", help: "Data-plane threads.", labels: &[] };
 const IO_BACKEND: Description = Description {
     name: "portico_io_backend",
-    help: "Always 1; the labels say which io back end drives the workers, and why this one.",
+    help: "1 for the io back end that drives the workers, or for each of several; with the reason.",
     labels: &["backend", "reason"],
 };
 const ROUTES: Description = Description {
@@ -62,7 +62,7 @@ pub(super) fn gather(sources: &ProcessSources) -> Vec<MetricFamily> {
     let mut families = vec![
         one(&BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0),
         one(&WORKERS, &[], sources.workers as f64),
-        one(&IO_BACKEND, &[sources.io_backend, &sources.io_reason], 1.0),
+        family(&IO_BACKEND, Kind::Gauge, sources.backends.iter().map(in_use)),
         one(&ROUTES, &[], sources.table.load().len() as f64),
     ];
     if let Some(certificates) = &sources.certificates {
@@ -77,13 +77,19 @@ pub(super) fn gather(sources: &ProcessSources) -> Vec<MetricFamily> {
     families
 }
 
+fn in_use(backend: &Backend) -> (Vec<String>, f64) {
+    (vec![backend.kind.as_str().to_owned(), backend.reason.to_owned()], 1.0)
+}
+
 #[cfg(test)]
 impl ProcessSources {
     pub fn for_tests() -> Self {
         Self {
             workers: 2,
-            io_backend: "epoll",
-            io_reason: "asked for".to_owned(),
+            backends: vec![Backend {
+                kind: crate::start::backend::Kind::Epoll,
+                reason: "requested",
+            }],
             table: Arc::default(),
             certificates: Some(Arc::new(Certificates::for_tests(&["a.example.com"]))),
         }

@@ -44,6 +44,39 @@ fn a_head_tells_the_length_and_leaves_the_body_out() {
 }
 
 #[test]
+fn the_reader_of_a_refusal_is_judged_by_what_there_is_of_a_head() {
+    let large = format!("GET / HTTP/1.1\r\nAccept: text/html\r\nCookie: {}", "a".repeat(99_999));
+    let late = format!("GET / HTTP/1.1\r\nCookie: {}\r\nAccept: text/html", "a".repeat(99_999));
+    for (head, audience) in [
+        ("", Audience::Program),
+        ("\r\n\r\n", Audience::Program),
+        ("Accept: text/html", Audience::Program),
+        ("GET / HTTP/1.1\r\nAccept: text/html,*/*;q=0.8\r\n\r\n", Audience::Browser),
+        ("GET / HTTP/1.1\naccept:application/xml, TEXT/HTML;q=0.9\n\n", Audience::Browser),
+        ("GET / HTTP/1.1\r\nAccept: text/htm", Audience::Program),
+        ("GET / HTTP/1.1\r\nAccept: */*\r\nX: text/html\r\n\r\n", Audience::Program),
+        ("GET / HTTP/1.1\r\n\r\nAccept: text/html\r\n", Audience::Program),
+        ("GET / HTTP/1.1\r\nUpgrade-Insecure-Requests: 1\r\nAccept: text/html", Audience::Browser),
+        ("GET / HTTP/1.1\r\nAccept: text/html\r\nUpgrade: websocket\r\n", Audience::WebSocket),
+        (&large, Audience::Browser),
+        (&late, Audience::Program),
+    ] {
+        let shown = &head[..head.len().min(80)];
+        let form = Form::of_unread(head.as_bytes());
+        let expected = Form { audience, head_only: false, close: true };
+        assert_eq!(form, expected, "{shown:?}");
+    }
+    assert!(Form::of_unread(b"HEAD / HTTP/1.1\r\n").head_only);
+}
+
+#[test]
+fn an_answer_that_can_have_no_body_has_no_length() {
+    let text = written(&Page::of_answer(&Answer::Options, "*", 1), Audience::Program);
+    assert!(text.starts_with("HTTP/1.1 204 No Content\r\n"), "{text}");
+    assert!(text.ends_with("\r\n\r\n") && !text.contains("Content-"), "{text}");
+}
+
+#[test]
 fn a_redirect_keeps_the_query() {
     let page = Page::of_answer(&Answer::AddSlash, "/_studio/a1?x=1", 11);
     let text = written(&page, Audience::Browser);

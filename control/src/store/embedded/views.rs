@@ -34,7 +34,8 @@ pub fn list(view: &ReadTransaction, query: &Query) -> Result<Page, StoreError> {
             if gathered.is_full() {
                 return Ok(gathered.with_more());
             }
-            gathered.add(entry?.1.value())?;
+            let (id, bytes) = entry?;
+            gathered.add(id.value(), bytes.value());
         }
         return Ok(gathered.page);
     };
@@ -51,16 +52,26 @@ pub fn list(view: &ReadTransaction, query: &Query) -> Result<Page, StoreError> {
             return Ok(gathered.with_more());
         }
         if let Some(bytes) = sessions.get(id)? {
-            gathered.add(bytes.value())?;
+            gathered.add(id, bytes.value());
         }
     }
     Ok(gathered.page)
 }
 
+/// What cannot be read is left out and named in the log: one damaged session must not keep all
+/// others from being served.
 pub fn snapshot(view: &ReadTransaction) -> Result<Snapshot, StoreError> {
     let mut snapshot = Snapshot::default();
     for entry in view.open_table(SESSIONS)?.iter()? {
-        snapshot.records.push(Record::decode(entry?.1.value())?);
+        let (id, bytes) = entry?;
+        match Record::decode(bytes.value()) {
+            Ok(record) => snapshot.records.push(record),
+            Err(error) => {
+                snapshot.unreadable += 1;
+                let (id, error) = (id.value(), crate::with_causes(&error));
+                tracing::error!(id, error, "a stored session is skipped: delete it by its id");
+            }
+        }
     }
     for entry in view.open_table(TOMBSTONES)?.iter()? {
         // What cannot be a label has no route to shadow.
@@ -88,7 +99,13 @@ pub fn documents(view: &ReadTransaction, kind: Option<Kind>) -> Result<Vec<Docum
         if !key.value().starts_with(&prefix) {
             break;
         }
-        documents.push(Document::decode(document.value())?);
+        match Document::decode(document.value()) {
+            Ok(document) => documents.push(document),
+            Err(error) => {
+                let (key, error) = (key.value(), crate::with_causes(&error));
+                tracing::error!(key, error, "a stored document is skipped");
+            }
+        }
     }
     Ok(documents)
 }
@@ -125,8 +142,9 @@ pub fn changes(
             return Ok(Err(Gap));
         }
         let (kind, at, payload) = change.value();
-        let change = Change::read(kind, payload)?;
-        changes.push(Entry { position: Position(expected), at: Timestamp(at), change });
+        let position = Position(expected);
+        let change = Change::found(position, kind, payload);
+        changes.push(Entry { position, at: Timestamp(at), change });
         if changes.len() >= limits::CHANGES_PER_READ_MAX {
             break;
         }
@@ -147,14 +165,14 @@ impl Gathered<'_> {
         self.page.items.len() >= self.query.items_max || self.looked_at >= limits::PAGE_SCAN_MAX
     }
 
-    fn add(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        let record = Record::decode(bytes)?;
+    /// A record that cannot be read is left out; the feed has named it in the log.
+    fn add(&mut self, id: &str, bytes: &[u8]) {
         self.looked_at += 1;
-        self.last = Some(record.session.id.clone());
+        self.last = SessionId::parse(id).ok().or(self.last.take());
+        let Ok(record) = Record::decode(bytes) else { return };
         if self.query.wants(&record) {
             self.page.items.push(record);
         }
-        Ok(())
     }
 
     fn with_more(self) -> Page {

@@ -217,14 +217,44 @@ fn a_client_of_http_1_0_is_spared_chunks() {
 
 #[test]
 fn a_request_is_sent_again_only_if_nothing_came_and_nothing_was_lost() {
-    assert!(exchange("GET / HTTP/1.1|").may_retry());
-    assert!(!exchange("POST / HTTP/1.1|").may_retry());
-    assert!(!exchange("PATCH / HTTP/1.1|").may_retry());
+    for kept in [false, true] {
+        assert!(exchange("GET / HTTP/1.1|").may_retry(kept));
+        assert!(!exchange("POST / HTTP/1.1|").may_retry(kept));
+        assert!(!exchange("PATCH / HTTP/1.1|").may_retry(kept));
+    }
     let mut put = exchange("PUT / HTTP/1.1|Content-Length: 5|");
-    assert!(put.may_retry());
+    assert!(put.may_retry(false));
     put.upload(b"he").unwrap();
-    assert!(!put.may_retry(), "part of the body went with the first try");
+    assert!(!put.may_retry(false), "part of the body went with the first try");
+    assert!(!put.may_retry(true), "the rest of it is not there yet");
+    put.upload(b"llo").unwrap();
+    assert!(!put.may_retry(false), "the body went with the first try");
+    assert!(put.may_retry(true));
+    let mut post = exchange("POST / HTTP/1.1|Content-Length: 5|");
+    post.upload(b"hello").unwrap();
+    assert!(!post.may_retry(true), "twice may be once too often");
     let mut get = exchange("GET / HTTP/1.1|");
     assert_eq!(get.response_head(b"H", 0, &RULES, false, &mut Vec::new()), Ok(None));
-    assert!(!get.may_retry(), "the upstream had begun to answer");
+    assert!(!get.may_retry(true), "the upstream had begun to answer");
+    let mut told = exchange("PUT / HTTP/1.1|Content-Length: 5|Expect: 100-continue|");
+    answer(&mut told, "HTTP/1.1 100 Continue||").unwrap();
+    assert!(!told.may_retry(true), "the client was told to begin");
+}
+
+#[test]
+fn a_body_is_awaited_once_the_client_may_send_it() {
+    const EXPECTS: &str = "PUT / HTTP/1.1|Expect: 100-continue|Content-Length: 5|";
+    assert!(!exchange("PUT / HTTP/1.1|Content-Length: 5|").awaits_continue());
+    let mut told = exchange(EXPECTS);
+    assert!(told.awaits_continue());
+    answer(&mut told, "HTTP/1.1 103 Early Hints||").unwrap();
+    assert!(told.awaits_continue(), "another interim answer says nothing about the body");
+    answer(&mut told, "HTTP/1.1 100 Continue||").unwrap();
+    assert!(!told.awaits_continue());
+    let mut impatient = exchange(EXPECTS);
+    impatient.upload(b"h").unwrap();
+    assert!(!impatient.awaits_continue(), "it did not wait");
+    let mut refused = exchange(EXPECTS);
+    answer(&mut refused, "HTTP/1.1 417 Expectation Failed|Content-Length: 9||").unwrap();
+    assert!(refused.awaits_continue(), "it need not send anything any more");
 }

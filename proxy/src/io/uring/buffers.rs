@@ -4,7 +4,7 @@
 //!
 //! tokio-uring does not show its ring's descriptor, and registering needs it: the descriptor is
 //! found as the one `[io_uring]` file that appeared while the runtime was made (see
-//! `Driver::start`). Where registering fails (older kernels) receives use a buffer from the heap
+//! `EventLoop::uring`). Where registering fails (older kernels) receives use a buffer from the heap
 //! instead.
 
 use std::cell::Cell;

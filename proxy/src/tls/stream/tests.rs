@@ -10,7 +10,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
 
 use super::*;
-use crate::io::{Acceptor, Driver};
+use crate::io::{Acceptor, Driver, EventLoop};
 use crate::metrics::labels::HandshakeResult;
 use crate::tls::{Certificates, server_config};
 
@@ -37,8 +37,8 @@ fn serve<T: Send + 'static, F: Future<Output = T>>(
         handler(socket).await
     };
     let thread = std::thread::spawn(move || match backend {
-        Backend::Uring => Driver::run_uring(main).expect("this machine allows io_uring"),
-        Backend::Epoll => Driver::run_epoll(main).unwrap(),
+        Backend::Uring => EventLoop::uring().expect("this machine allows io_uring").run(main),
+        Backend::Epoll => EventLoop::epoll().unwrap().run(main),
     });
     (address, thread)
 }

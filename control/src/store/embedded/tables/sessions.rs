@@ -52,8 +52,14 @@ impl Tables<'_> {
         expected: Option<Version>,
         at: Timestamp,
     ) -> Outcome {
-        let Some(record) = self.current(id)? else {
-            return Ok(Err(Conflict::Missing));
+        let record = match self.current(id) {
+            Ok(Some(record)) => record,
+            Ok(None) => return Ok(Err(Conflict::Missing)),
+            Err(error @ StoreError::Record(_)) if expected.is_none() => {
+                let deleted = self.delete_unreadable(id, at)?;
+                return if deleted { Ok(Ok(Stored::Unreadable(id.clone()))) } else { Err(error) };
+            }
+            Err(error) => return Err(error),
         };
         if expected.is_some_and(|expected| expected != record.version) {
             return Ok(Err(Conflict::Changed(record.version)));
@@ -62,15 +68,53 @@ impl Tables<'_> {
         self.sessions.remove(id.as_str())?;
         self.labels.remove(label.as_str())?;
         self.workspaces.remove((workspace.as_str(), id.as_str()))?;
+        self.uncount(workspace)?;
+        self.append(&Change::Deleted(record.clone()), at)?;
+        self.bury(label, at)?;
+        Ok(Ok(Stored::Session(record)))
+    }
+
+    /// What its record does not say is found in the indexes. That looks at all of them, which is
+    /// fine for what should never be needed. Without a label there is nothing to tell followers.
+    fn delete_unreadable(&mut self, id: &SessionId, at: Timestamp) -> Result<bool, StoreError> {
+        let (mut label, mut workspace) = (None, None);
+        for entry in self.labels.iter()? {
+            let (of, named) = entry?;
+            if named.value() == id.as_str() {
+                label = Label::parse(of.value()).ok();
+            }
+        }
+        for entry in self.workspaces.iter()? {
+            let (key, _) = entry?;
+            if key.value().1 == id.as_str() {
+                workspace = key.value().0.parse::<Name>().ok();
+            }
+        }
+        let Some(label) = label else { return Ok(false) };
+        self.sessions.remove(id.as_str())?;
+        self.labels.remove(label.as_str())?;
+        if let Some(workspace) = workspace {
+            self.workspaces.remove((workspace.as_str(), id.as_str()))?;
+            self.uncount(&workspace)?;
+        }
+        self.append(&Change::Gone(label.clone()), at)?;
+        self.bury(&label, at)?;
+        Ok(true)
+    }
+
+    /// At the position of the deletion.
+    fn bury(&mut self, label: &Label, at: Timestamp) -> Result<(), StoreError> {
+        self.tombstones.insert(self.position.0, label.as_str())?;
+        self.tombstone_labels.insert(label.as_str(), self.position.0)?;
+        self.forget_tombstones(at)
+    }
+
+    fn uncount(&mut self, workspace: &Name) -> Result<(), StorageError> {
         match self.count(workspace)? {
             0 | 1 => self.counts.remove(workspace.as_str())?,
             count => self.counts.insert(workspace.as_str(), count - 1)?,
         };
-        self.append(&Change::Deleted(record.clone()), at)?;
-        self.tombstones.insert(self.position.0, label.as_str())?;
-        self.tombstone_labels.insert(label.as_str(), self.position.0)?;
-        self.forget_tombstones(at)?;
-        Ok(Ok(Stored::Session(record)))
+        Ok(())
     }
 
     fn current(&self, id: &SessionId) -> Result<Option<Record>, StoreError> {
