@@ -49,7 +49,7 @@ pub struct FeedHandle {
     status: SharedStatus,
 }
 
-/// Which store an operator has accepted in place of the one that was known: the body of the document
+/// Which store an operator accepted in place of the one that was known: the body of the document
 /// `store/accepted`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Accepted {

@@ -35,6 +35,7 @@ mod tls;
 mod proxy_protocol;
 mod networks;
 mod routes;
+mod workspaces;
 mod api;
 mod observability;
 mod log;
