@@ -40,6 +40,8 @@ pub struct Entry {
 #[derive(Debug)]
 pub struct Collected {
     pub entries: Vec<Entry>,
+    /// False when there is a file that could not be read: what seems to be missing may be in it.
+    pub is_whole: bool,
     pub mistakes: Vec<Mistake>,
     pub notes: Vec<Note>,
 }
@@ -47,6 +49,7 @@ pub struct Collected {
 pub fn collect(sources: Sources) -> Collected {
     let mut collected = Collected {
         entries: KEYS.iter().map(default).collect(),
+        is_whole: sources.mistakes.is_empty(),
         mistakes: sources.mistakes,
         notes: Vec::new(),
     };
@@ -114,6 +117,7 @@ impl Collected {
         match DeTable::parse(&file.text) {
             Ok(table) => self.section(file, "", table.get_ref()),
             Err(error) => {
+                self.is_whole = false;
                 let at = error.span().map_or(0, |span| span.start);
                 let origin = self.origin_in(file, at);
                 let wrong = format!("is not TOML: {}", error.message());

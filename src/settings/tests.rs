@@ -9,6 +9,7 @@ use super::sources::File;
 use super::{Mistakes, Note, Settings, Sources, TokenSource, check, collect, show};
 
 const HERE: &str = "PORTICO_CONNECT_URL=https://connect.example.com";
+const HERE_BY_ADDRESS: &str = "PORTICO_CONNECT_URL=http://127.0.0.1:8080";
 
 /// Environment as `NAME=value`.
 fn sources(file: &str, environment: &[&str], flags: &[(&str, &str)]) -> Sources {
@@ -144,7 +145,12 @@ fn settings_that_contradict_each_other_are_mistakes() {
         ("routing = [\"port\"]", HERE, "is not one of"),
         ("[proxy]\nproxy_protocol = [\"ftp\"]", HERE, "`ftp`"),
         ("[proxy\n", HERE, "the file (from portico.toml:1): is not TOML"),
+        ("[proxy\n", "PORTICO_LOG__LEVEL=info", "is not TOML"),
+        ("[proxy\n", "PORTICO_PROXY__HTTPS=:443", "is not TOML"),
         ("", "CONNECT_PROXY_URL=connect.example.com", "is not a URL"),
+        ("", "PORTICO_CONNECT_URL=http://127.0.0.1:8080", "use http://localhost instead"),
+        ("", "PORTICO_CONNECT_URL=http://10.0.0.7", "or set routing = [\"path\"]"),
+        ("", "PORTICO_CONNECT_URL=http://[::1]:8080", "use localhost"),
     ] {
         let found = mistakes(file, &[environment], &[]);
         assert_eq!(found.len(), 1, "{file}: {found:#?}");
@@ -152,6 +158,29 @@ fn settings_that_contradict_each_other_are_mistakes() {
     }
     let restricted = [HERE, "TOWER_DATA_STUDIO_ALLOWED_WORKSPACES="];
     assert!(mistakes("", &restricted, &[])[0].contains("is not yet supported"));
+}
+
+#[test]
+fn every_domain_is_looked_at_whatever_is_wrong_with_the_others() {
+    for (file, expected) in [
+        (
+            "connect_url = \"connect\"\nplatform_url = \"nowhere\"\nsession_domain = \"a b\"",
+            ["connect_url (from", "platform_url (from", "session_domain (from"].as_slice(),
+        ),
+        (
+            "connect_url = \"https://c.example.com\"\nplatform_url = \"https://p.example.org\"\n\
+             session_domain = \"example.net\"",
+            &["session domain example.net", "Platform's p.example.org"],
+        ),
+    ] {
+        let found = mistakes(file, &[], &[]);
+        assert_eq!(found.len(), expected.len(), "{found:#?}");
+        for words in expected {
+            assert!(found.iter().any(|m| m.contains(words)), "{words}: {found:#?}");
+        }
+    }
+    let by_path = [HERE_BY_ADDRESS, "PORTICO_ROUTING=path"];
+    assert!(!settings("", &by_path, &[]).0.domains.has_subdomains());
 }
 
 #[test]
