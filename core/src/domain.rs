@@ -5,6 +5,7 @@
 
 use crate::label::Label;
 use crate::limits;
+use crate::redact::redact_url;
 use crate::session::Routing;
 
 /// The path prefix of path routing, fixed by what today's installs use.
@@ -71,7 +72,7 @@ pub enum DomainError {
 /// A session domain as an operator writes it, the wildcard of DNS allowed.
 pub fn parse_session_domain(text: &str) -> Result<String, DomainError> {
     let domain = text.trim_start_matches("*.").to_ascii_lowercase();
-    if is_host(&domain) { Ok(domain) } else { Err(DomainError::NotADomain(domain)) }
+    if is_host(&domain) { Ok(domain) } else { Err(DomainError::NotADomain(redact_url(&domain))) }
 }
 
 /// What contradicts what among those of the three that are known, so that all of it is told.
@@ -179,7 +180,7 @@ impl Domains {
 
 impl Origin {
     pub fn parse(url: &str) -> Result<Self, DomainError> {
-        let wrong = || DomainError::NotAnOrigin(url.to_owned());
+        let wrong = || DomainError::NotAnOrigin(redact_url(url));
         let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "http" => Scheme::Http,
@@ -194,7 +195,7 @@ impl Origin {
             _ => (authority, None),
         };
         if host.starts_with('[') {
-            return Err(DomainError::Ipv6(host));
+            return Err(DomainError::Ipv6(redact_url(&host)));
         }
         if !is_host(&host) || port == Some(0) {
             return Err(wrong());

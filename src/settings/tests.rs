@@ -244,6 +244,30 @@ fn a_secret_is_never_shown() {
 }
 
 #[test]
+fn a_password_in_a_url_is_never_shown() {
+    for (name, url) in [
+        ("store.url", "redis://user:hunter2@redis:6379"),
+        ("store.url", "paper://user:hunter2@drawer"),
+        ("store.url", "user:hunter2@redis"),
+        ("connect_url", "https://user:hunter2@connect.example.com"),
+        ("platform_url", "https://user:hunter2@example.com/path"),
+        ("session_domain", "user:hunter2@example.com"),
+    ] {
+        let mut collected = collect(sources("", &[HERE], &[(name, url)]));
+        let shown = format!(
+            "{}\n{}\n{}",
+            check(&mut collected).unwrap_err(),
+            show::in_force(&collected),
+            show::in_force_json(&collected),
+        );
+        assert!(shown.contains("***@"), "{shown}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+    let store = [("store.url", "embedded:/srv/portico@here")];
+    assert!(show::in_force(&collect(sources("", &[HERE], &store))).contains("/srv/portico@here"));
+}
+
+#[test]
 fn what_is_in_force_is_shown_with_its_origin_and_can_be_used_as_a_file() {
     let shown = |collected: &mut Collected| {
         check(collected).unwrap();

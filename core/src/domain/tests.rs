@@ -105,6 +105,8 @@ fn origins() {
         Origin::parse("http://localhost:8080").unwrap().to_string(),
         "http://localhost:8080"
     );
+    let error = Origin::parse("https://user:hunter2@a").unwrap_err().to_string();
+    assert!(!error.contains("hunter2"), "{error}");
     for bad in
         ["connect.example.com", "ftp://x", "https://a/b", "https://u@a", "https://a:0", "https://"]
     {

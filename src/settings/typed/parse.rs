@@ -13,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::settings::StoreUrl;
 use crate::settings::mistake::Wrong;
-use crate::settings::value::Value;
+use crate::settings::value::{Value, shown_url};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProxyProtocol {
@@ -177,7 +177,7 @@ pub fn store(value: &Value) -> Result<StoreUrl, Wrong> {
             "use embedded:/var/lib/portico; one process holds its own sessions for now",
         )),
         _ => Err(Wrong::new(
-            format!("`{url}` is not embedded:DIR"),
+            format!("`{}` is not embedded:DIR", shown_url(url)),
             "write embedded: and a directory, as in embedded:/var/lib/portico",
         )),
     }
