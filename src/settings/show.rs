@@ -80,6 +80,7 @@ pub fn markdown() -> String {
         let meaning = match name.meaning {
             Meaning::Sets(key, _) => format!("sets `{key}`"),
             Meaning::NotYet(why) => format!("a warning and no more: {why}"),
+            Meaning::NotYetSwitch(why) => format!("a warning and no more unless off: {why}"),
             Meaning::Needless(why) => format!("nothing: {why}"),
         };
         let _ = writeln!(text, "| `{}` | {meaning} |", name.name);

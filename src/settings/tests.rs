@@ -190,9 +190,38 @@ fn what_kubernetes_adds_for_a_service_of_our_name_is_no_mistake() {
         "PORTICO_SERVICE_HOST=10.0.0.1",
         "PORTICO_SERVICE_PORT_HTTP=80",
         "PORTICO_PORT=tcp://10.0.0.1:80",
+        "PORTICO_DNS_PORT=udp://10.0.0.1:53",
+        "PORTICO_PORT_80_TCP=tcp://10.0.0.1:80",
+        "PORTICO_PORT_80_TCP_PROTO=tcp",
         "PORTICO_CONTROL_PORT_7080_TCP_ADDR=10.0.0.1",
     ];
     settings("", &links, &[]);
+    for slip in [
+        "PORTICO_HTTP_PORT=8080",
+        "PORTICO_PORT=8080",
+        "PORTICO_PROXY__PORT=tcp://10.0.0.1:80",
+        "PORTICO_PROXY__SERVICE_PORT=80",
+    ] {
+        let found = mistakes("", &[HERE, slip], &[]);
+        assert!(found.len() == 1 && found[0].contains("is not a setting"), "{slip}: {found:?}");
+    }
+}
+
+#[test]
+fn a_switch_of_todays_that_is_off_asks_for_nothing() {
+    let names =
+        ["CONNECT_SSH_ENABLED", "CONNECT_REDIS_TLS_ENABLE", "CONNECT_REDIS_TLS_SKIP_VERIFY"];
+    for name in names {
+        let notes = |value: &str| settings("", &[HERE, &format!("{name}={value}")], &[]).1;
+        for off in ["false", "False", "0", "off", "no", ""] {
+            assert_eq!(notes(off), [], "{name}={off}");
+        }
+        assert!(matches!(&notes("true")[..], [Note::Warning(text)] if text.contains(name)));
+    }
+    for name in ["CONNECT_REDIS_TLS_CERT_FILE", "CONNECT_REDIS_TLS_KEY_FILE"] {
+        let (_, notes) = settings("", &[HERE, &format!("{name}=/f")], &[]);
+        assert!(matches!(&notes[..], [Note::Warning(text)] if text.contains(name)));
+    }
 }
 
 #[test]
