@@ -57,14 +57,20 @@ impl Replica {
             AddressesFile::remove_old(path)?;
         }
 
-        let Bound { traffic, control, management, addresses } = Bound::bind(&settings)?;
+        let bound = Bound::bind(&settings);
+        let store = store::open(&settings.store.to_string()).await.map_err(Failure::from);
+        let (bound, store) = match (bound, store) {
+            (Ok(bound), Ok(store)) => (bound, store),
+            (Err(one), Err(other)) => return Err(one.and(other)),
+            (Err(failure), Ok(_)) | (Ok(_), Err(failure)) => return Err(failure),
+        };
+        let Bound { traffic, control, management, addresses } = bound;
         let upstream_networks = UpstreamNetworks {
             allowed: settings.upstream_networks.clone(),
             own_listeners: addresses.all(),
             own_addresses: listen::own_addresses()?,
         };
 
-        let store = store::open(&settings.store.to_string()).await?;
         let token = token::obtain(&settings.control.token, &settings.store)?;
         let table: SharedTable = Arc::new(ArcSwap::from_pointee(RouteTable::default()));
         let feed = feed::start(store.clone(), table.clone()).await?;

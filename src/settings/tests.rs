@@ -1,8 +1,10 @@
 //! The settings as an operator meets them: which source wins, what a mistake says, what is shown,
 //! and that the documents made from the table are not stale.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use portico_bench::world::certificates::Authority;
 
 use super::collect::Collected;
 use super::sources::File;
@@ -36,6 +38,12 @@ fn mistakes(file: &str, environment: &[&str], flags: &[(&str, &str)]) -> Vec<Str
     let mut collected = collect(sources(file, environment, flags));
     let Err(Mistakes(mistakes)) = check(&mut collected) else { panic!("there are no mistakes") };
     mistakes.iter().map(ToString::to_string).collect()
+}
+
+/// Certificate file and key file.
+fn certificate(directory: &Path, name: &str) -> (String, String) {
+    let paths = Authority::generate().certificate(directory, name, &["connect.example.com"]);
+    (paths.cert.display().to_string(), paths.key.display().to_string())
 }
 
 #[test]
@@ -142,6 +150,8 @@ fn settings_that_contradict_each_other_are_mistakes() {
         ("[proxy]\ndrain_timeout = \"1year\"", HERE, "is more than"),
         ("[proxy]\nproxy_protocol = [\"https\"]", HERE, "is off"),
         ("allowed_workspaces = []", HERE, "is not yet supported"),
+        ("[control]\nlisten = \"127.0.0.1:8080\"", HERE, "is taken by proxy.http (0.0.0.0:8080)"),
+        ("[proxy]\nhttp = [\":80\", \"[::1]:81\", \"[::]:80\"]", HERE, "[::]:80 is taken"),
         ("routing = [\"port\"]", HERE, "is not one of"),
         ("[proxy]\nproxy_protocol = [\"ftp\"]", HERE, "`ftp`"),
         ("[proxy\n", HERE, "the file (from portico.toml:1): is not TOML"),
@@ -181,6 +191,46 @@ fn every_domain_is_looked_at_whatever_is_wrong_with_the_others() {
     }
     let by_path = [HERE_BY_ADDRESS, "PORTICO_ROUTING=path"];
     assert!(!settings("", &by_path, &[]).0.domains.has_subdomains());
+}
+
+#[test]
+fn files_are_read_when_the_settings_are_checked() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (short, here) = (file("short", "hello"), directory.path().display().to_string());
+    for path in [&short, &here] {
+        let found = mistakes("", &[HERE], &[("control.token_file", path)]);
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert!(
+            found[0].starts_with("control.token_file (from --control-token-file)"),
+            "{found:?}"
+        );
+        assert!(found[0].contains(path.as_str()) && !found[0].contains("hello"), "{found:#?}");
+    }
+    let long = file("long", "0123456789abcdef\n");
+    let (settings, _) = settings("", &[HERE], &[("control.token_file", &long)]);
+    assert!(matches!(settings.control.token, TokenSource::Given(token)
+        if token.secret() == "0123456789abcdef"));
+
+    let ((cert, key), (_, other)) =
+        (certificate(directory.path(), "a"), certificate(directory.path(), "b"));
+    let text = std::fs::read_to_string(&cert).unwrap();
+    let torn = file("torn", text.rsplit_once("-----END").unwrap().0);
+    for (pairs, expected) in [
+        (format!("{key}:{cert}"), vec!["holds no certificate", "holds no private key"]),
+        (format!("{cert}:{other}"), vec!["are no pair"]),
+        (format!("{torn}:{key},{short}:{key}"), vec!["torn", "short holds no certificate"]),
+    ] {
+        let flags = [("proxy.https", ":0"), ("tls.certificates", pairs.as_str())];
+        let found = mistakes("", &[HERE], &flags);
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert!(found[0].starts_with("tls.certificates (from --tls-certificates)"), "{found:#?}");
+        assert!(expected.iter().all(|words| found[0].contains(words)), "{found:#?}");
+    }
 }
 
 #[test]
@@ -227,12 +277,7 @@ fn a_switch_of_todays_that_is_off_asks_for_nothing() {
 #[test]
 fn lists_and_certificates_read_the_same_from_everywhere() {
     let directory = tempfile::tempdir().unwrap();
-    let file = |name: &str| {
-        let path = directory.path().join(name);
-        std::fs::write(&path, "").unwrap();
-        path.display().to_string()
-    };
-    let (cert, key) = (file("c"), file("k"));
+    let (cert, key) = certificate(directory.path(), "a");
     let toml = format!(
         "[proxy]\nhttp = false\nhttps = [\"8443\", \"[::1]:0\"]\n\
          [tls]\ncertificates = [{{ cert = \"{cert}\", key = \"{key}\" }}]"

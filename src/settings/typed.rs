@@ -3,6 +3,10 @@
 
 mod domains;
 
+mod listeners;
+
+mod files;
+
 mod parse;
 
 use std::net::SocketAddr;
@@ -43,6 +47,7 @@ fn settings(c: &mut Collected) -> Option<Settings> {
     let certificates = certificates(c);
     let control = control(c);
     let management = c.read("management.listen", |value| parse::address_or_off(value, LOOPBACK));
+    listeners::apart(c);
     let store = c.read("store.url", parse::store);
     let log = log(c);
     let addresses_file = c.read("addresses_file", parse::file);
@@ -143,7 +148,7 @@ fn proxy(c: &mut Collected) -> Option<ProxySettings> {
 }
 
 fn certificates(c: &mut Collected) -> Option<Vec<CertificateFiles>> {
-    let files = c.read("tls.certificates", parse::certificates)?.unwrap_or_default();
+    let files = c.read("tls.certificates", files::certificates)?.unwrap_or_default();
     let has_listener = c.entry("proxy.https").value.as_ref().is_some_and(|v| !v.is_empty());
     match (has_listener, files.is_empty()) {
         // What is missing here may stand in a file that could not be read, below too.
@@ -168,7 +173,7 @@ fn certificates(c: &mut Collected) -> Option<Vec<CertificateFiles>> {
 fn control(c: &mut Collected) -> Option<ControlSettings> {
     let listen = c.read("control.listen", |value| parse::address(value, LOOPBACK));
     let token = c.read("control.token", parse::token);
-    let file = c.read("control.token_file", parse::file);
+    let file = c.read("control.token_file", files::token);
     let token = match (token?, file?) {
         (Some(_), Some(_)) => {
             let origin = c.origin("control.token");
@@ -176,17 +181,7 @@ fn control(c: &mut Collected) -> Option<ControlSettings> {
             c.mistake("control.token", origin, wrong);
             return None;
         }
-        (Some(token), None) => TokenSource::Given(token),
-        (None, Some(path)) => match std::fs::metadata(&path) {
-            Ok(_) => TokenSource::File(path),
-            Err(error) => {
-                let origin = c.origin("control.token_file");
-                let wrong = format!("{}: {error}", path.display());
-                let fix = "correct the path, or remove the setting to have a token made";
-                c.mistake("control.token_file", origin, Wrong::new(wrong, fix));
-                return None;
-            }
-        },
+        (Some(token), None) | (None, Some(token)) => TokenSource::Given(token),
         (None, None) => TokenSource::Kept,
     };
     Some(ControlSettings { listen: listen??, token })
