@@ -148,7 +148,7 @@ async fn demo(settings: Settings, port: u16, directory: &Path, matches: &ArgMatc
     // Nobody waits for a demo's WebSockets.
     replica.close_now();
     replica.finished().await;
-    replica.join();
+    replica.join().await;
     match shown {
         Shown::Jupyter(jupyter) => jupyter.stop().await,
         Shown::Sample(sample) => drop(sample),

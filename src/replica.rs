@@ -7,10 +7,11 @@ mod listen;
 
 mod token;
 
+mod http;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::Context;
 use arc_swap::ArcSwap;
 use axum::Router;
 use portico_control::api::{self, ApiSettings};
@@ -21,14 +22,13 @@ use portico_core::network::UpstreamNetworks;
 use portico_core::route::RouteTable;
 use portico_proxy::management::{self, Readiness};
 use portico_proxy::{Proxy, SharedTable};
-use tokio::net::TcpListener;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
 
 use crate::failure::{Failure, Outcome};
 use crate::settings::Settings;
 pub use addresses::Addresses;
 use addresses::AddressesFile;
+use http::Servers;
 use listen::Bound;
 
 pub struct Replica {
@@ -36,8 +36,8 @@ pub struct Replica {
     pub token: Token,
     proxy: Proxy,
     state: Arc<State>,
-    /// The API and management servers, which end with this.
-    _servers: JoinSet<()>,
+    /// The API and management, which answer until all else has ended.
+    servers: Servers,
     _addresses_file: Option<AddressesFile>,
 }
 
@@ -91,13 +91,13 @@ impl Replica {
             draining: AtomicBool::new(false),
             drain_requested: Notify::new(),
         });
-        let mut servers = JoinSet::new();
-        servers.spawn(serve(control, api::router(for_api, store)));
+        let mut servers = Servers::new(&proxy.registry());
+        servers.serve("control", control, api::router(for_api, store));
         if let Some(listener) = management {
-            servers.spawn(serve(listener, state.management(proxy.registry())));
+            servers.serve("management", listener, state.management(proxy.registry()));
         }
         let file = settings.addresses_file.map(|path| addresses.write(path)).transpose()?;
-        Ok(Replica { addresses, token, proxy, state, _servers: servers, _addresses_file: file })
+        Ok(Replica { addresses, token, proxy, state, servers, _addresses_file: file })
     }
 
     /// `POST /drain` was called.
@@ -135,7 +135,8 @@ impl Replica {
     }
 
     /// Waits for the workers' threads, and stops the rest. After `finished`.
-    pub fn join(self) {
+    pub async fn join(self) {
+        self.servers.stop().await;
         self.proxy.join();
     }
 }
@@ -184,12 +185,5 @@ impl State {
             ready: !draining,
             detail: detail.map(|(name, value)| (name.to_owned(), value)).into_iter().collect(),
         }
-    }
-}
-
-async fn serve(listener: TcpListener, router: Router) {
-    let ended = axum::serve(listener, router).await.context("a control-plane listener ended");
-    if let Err(error) = ended {
-        tracing::error!("{error:#}");
     }
 }

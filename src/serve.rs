@@ -91,7 +91,7 @@ async fn serve(settings: Settings) -> Outcome {
     );
     tracing::info!(subdomain, path, "a session called `label` answers here");
     let asked = signals.until_finished(&replica).await;
-    replica.join();
+    replica.join().await;
     match asked {
         true => {
             tracing::info!("portico has ended");
