@@ -14,8 +14,7 @@ use std::path::Path;
 use anyhow::Context;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use portico_core::upstream::Upstream;
-use tokio::signal::ctrl_c;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::failure::{Failure, Outcome};
 use crate::logging;
@@ -71,14 +70,16 @@ pub fn command() -> Command {
 }
 
 pub fn run(matches: &ArgMatches) -> Outcome {
+    let runtime = serve::runtime()?;
+    // Before anything is made: an early signal must not leave it behind.
+    let stop = runtime.block_on(async { Stop::new() })?;
     let directory =
         tempfile::Builder::new().prefix("portico-demo-").tempdir().map_err(Failure::machine)?;
     let port = port(matches.get_one::<u16>("port").copied())?;
     let io = matches.get_one::<String>("io").map_or("auto", String::as_str);
     let settings = demo_settings(directory.path(), port, io)?;
     logging::start(&settings.log)?;
-    let runtime = serve::runtime()?;
-    let outcome = runtime.block_on(demo(settings, port, directory.path(), matches));
+    let outcome = runtime.block_on(demo(settings, port, directory.path(), matches, stop));
     // The store's thread ends with the runtime; its files go after it.
     drop(runtime);
     let removed = directory.close().map_err(Failure::machine);
@@ -92,11 +93,38 @@ enum Shown {
     Own(Upstream),
 }
 
-async fn demo(settings: Settings, port: u16, directory: &Path, matches: &ArgMatches) -> Outcome {
-    // Before the first thing that has to be cleaned up.
-    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::machine)?;
+/// Ctrl-C, a polite kill, and the terminal that is closed.
+struct Stop([Signal; 3]);
+
+impl Stop {
+    fn new() -> Outcome<Self> {
+        let on = |kind| signal(kind).map_err(Failure::machine);
+        Ok(Self([
+            on(SignalKind::interrupt())?,
+            on(SignalKind::terminate())?,
+            on(SignalKind::hangup())?,
+        ]))
+    }
+
+    async fn asked(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}
+
+async fn demo(
+    settings: Settings,
+    port: u16,
+    directory: &Path,
+    matches: &ArgMatches,
+    mut stop: Stop,
+) -> Outcome {
     let replica = Replica::start(settings).await?;
-    let shown = match (matches.get_one::<Upstream>("upstream"), matches.contains_id("tool")) {
+    let mut shown = match (matches.get_one::<Upstream>("upstream"), matches.contains_id("tool")) {
         (Some(own), _) => Shown::Own(own.clone()),
         (None, true) => Shown::Jupyter(Jupyter::start(NAME, directory)?),
         (None, false) => Shown::Sample(Sample::start().await?),
@@ -115,34 +143,24 @@ async fn demo(settings: Settings, port: u16, directory: &Path, matches: &ArgMatc
         "upstream": upstream,
     });
     let created = client::create(replica.addresses.control, &replica.token, &session).await;
-    let created = created.map_err(|error| match shown {
-        Shown::Own(_) => Failure::settings(error),
-        Shown::Sample(_) | Shown::Jupyter(_) => Failure::ours(error),
-    })?;
-    let created = match shown {
-        Shown::Jupyter(_) => tool::links(&created, NAME),
-        Shown::Sample(_) | Shown::Own(_) => created,
-    };
-    let ready = async {
-        match &shown {
-            Shown::Jupyter(jupyter) => jupyter.ready().await,
-            Shown::Sample(_) | Shown::Own(_) => Ok(()),
-        }
-    };
-    let stop = async {
-        tokio::select! {
-            _ = ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
+    let shows = async {
+        let created = created.map_err(|error| match shown {
+            Shown::Own(_) => Failure::settings(error),
+            Shown::Sample(_) | Shown::Jupyter(_) => Failure::ours(error),
+        })?;
+        let links = match &mut shown {
+            Shown::Jupyter(jupyter) => {
+                jupyter.ready().await?;
+                tool::links(&created, NAME)
+            }
+            Shown::Sample(_) | Shown::Own(_) => created,
+        };
+        crate::say(&introduction(&links, &upstream, port));
+        std::future::pending().await
     };
     let outcome = tokio::select! {
-        ready = async {
-            ready.await?;
-            crate::say(&introduction(&created, &upstream, port));
-            std::future::pending::<()>().await;
-            Ok(())
-        } => ready,
-        () = stop => Ok(()),
+        failed = shows => failed,
+        () = stop.asked() => Ok(()),
         () = replica.finished() => Err(Failure::ours(anyhow::anyhow!("the workers have ended"))),
     };
     // Nobody waits for a demo's WebSockets.
