@@ -10,6 +10,7 @@ mod tool;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Arg, ArgMatches, Command, value_parser};
@@ -26,6 +27,9 @@ use sample::Sample;
 use tool::Jupyter;
 
 const PORT: u16 = 8080;
+/// The route is there within milliseconds, unless the store fails.
+const ROUTE_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(2);
 /// Both the session's id and its label, so that the link can be read out.
 const NAME: &str = "demo";
 
@@ -148,6 +152,7 @@ async fn demo(
             Shown::Own(_) => Failure::settings(error),
             Shown::Sample(_) | Shown::Jupyter(_) => Failure::ours(error),
         })?;
+        routed(&replica).await?;
         let links = match &mut shown {
             Shown::Jupyter(jupyter) => {
                 jupyter.ready().await?;
@@ -173,6 +178,18 @@ async fn demo(
         Shown::Own(_) => {}
     }
     outcome
+}
+
+/// The links must not be told before they work.
+async fn routed(replica: &Replica) -> Outcome {
+    let routed = async {
+        while replica.routes() == 0 {
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    tokio::time::timeout(ROUTE_TIMEOUT, routed)
+        .await
+        .map_err(|late| Failure::ours(late).while_doing("the session has no route"))
 }
 
 /// Through the same door as everybody's: flags, with no file and no environment.

@@ -100,6 +100,11 @@ impl Replica {
         Ok(Replica { addresses, token, proxy, state, servers, _addresses_file: file })
     }
 
+    /// How many routes the workers have. A session is among them soon after it was created.
+    pub fn routes(&self) -> usize {
+        self.state.table.load().len()
+    }
+
     /// `POST /drain` was called.
     pub async fn drain_requested(&self) {
         self.state.drain_requested.notified().await;
