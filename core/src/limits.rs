@@ -134,6 +134,13 @@ pub const FEED_RETRY_MAX: Duration = Duration::from_secs(5);
 /// Bodies of the API, and the time that one may take to arrive.
 pub const API_BODY_BYTES_MAX: usize = 64 * 1024;
 pub const API_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections of the API's listener, and as many of the management's; who comes later waits. A
+/// platform's pool of clients is smaller, and both together leave half of `FILES_RESERVED`.
+pub const CONTROL_CONNECTIONS_MAX: usize = 64;
+/// Of such a connection: from the accept, or from the last answer, to the end of the next head. One
+/// figure, because hyper has one clock for both: a client may be idle for so long, and who says
+/// nothing gives its place back after it.
+pub const CONTROL_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// A bearer token: 16 characters of its alphabet are 96 bits if drawn at random.
 pub const TOKEN_BYTES_MIN: usize = 16;
 pub const TOKEN_BYTES_MAX: usize = 512;
@@ -171,6 +178,7 @@ const _: () = assert!(UPSTREAM_IDLE_PER_ADDRESS_MAX <= UPSTREAM_IDLE_PER_WORKER_
 const _: () = assert!(RESOLVE_FAILURE_TTL.as_secs() < RESOLVE_CACHE_TTL.as_secs());
 const _: () = assert!(BODY_PATIENCE.as_secs() <= BODY_CREDIT_MAX.as_secs());
 const _: () = assert!(CLIENT_CHECK_INTERVAL.as_secs() < HALF_CLOSED_ANSWER_TIMEOUT.as_secs());
+const _: () = assert!(2 * CONTROL_CONNECTIONS_MAX as u64 <= FILES_RESERVED / 2);
 const _: () = assert!(STORE_BATCH_MAX <= STORE_QUEUE_MAX);
 const _: () = assert!(CHANGES_PER_READ_MAX < CHANGE_LOG_ENTRIES_MAX);
 const _: () = assert!(PAGE_ITEMS_MAX <= PAGE_SCAN_MAX);
