@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 
 use crate::load::kernel::{self, Ending};
 
@@ -19,9 +19,13 @@ const ENDING_PATIENCE: Duration = Duration::from_secs(3);
 /// CPU time of `pid` and of all its living descendants, user and system.
 pub fn cpu_time(pid: u32) -> anyhow::Result<Duration> {
     let mut total = Duration::ZERO;
-    for pid in tree(pid)? {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))
-            .with_context(|| format!("process {pid} is gone"))?;
+    for member in tree(pid)? {
+        let stat = match fs::read_to_string(format!("/proc/{member}/stat")) {
+            Ok(stat) => stat,
+            // It has ended since it was listed, and is no living descendant any more.
+            Err(_) if member != pid => continue,
+            Err(error) => return Err(error).context(format!("process {pid} is gone")),
+        };
         let fields = fields_after_name(&stat);
         // proc_pid_stat(5): utime and stime are fields 14 and 15; the state is field 3.
         let tick = |field: usize| fields.get(field - 3).and_then(|ticks| ticks.parse::<u32>().ok());
@@ -54,15 +58,18 @@ pub fn machine_cpu_time() -> anyhow::Result<Duration> {
 /// Resident memory of `pid` and of all its living descendants.
 pub fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
     let mut total = 0;
-    for pid in tree(pid)? {
-        let status = fs::read_to_string(format!("/proc/{pid}/status"))
-            .with_context(|| format!("process {pid} is gone"))?;
-        let kibibytes: u64 = status
+    for member in tree(pid)? {
+        let status = fs::read_to_string(format!("/proc/{member}/status")).unwrap_or_default();
+        let kibibytes: Option<u64> = status
             .lines()
             .find_map(|line| line.strip_prefix("VmRSS:"))
-            .and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok())
-            .with_context(|| format!("process {pid} has no memory"))?;
-        total += kibibytes * 1024;
+            .and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok());
+        match kibibytes {
+            Some(kibibytes) => total += kibibytes * 1024,
+            // As above; a process that was not waited for yet has no memory either.
+            None if member != pid => {}
+            None => bail!("process {pid} is gone or has no memory"),
+        }
     }
     Ok(total)
 }
