@@ -22,19 +22,15 @@ demo: ## Build, and run a sample session behind Portico on this machine
 test: tools lint ## Everything that must pass: lint, unit tests, the real binary, real tools
 	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace --no-fail-fast
 
-lint: ## Format, clippy, the style guide as a test, dependencies (where cargo-deny is installed)
-	@$(INSTALL) lint
+lint: ## Format, clippy, the style guide as a test, what dependencies may bring in (deny.toml)
+	@$(INSTALL) lint deny
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test -q -p portico-bench --test tidy
-	@if cargo deny --version >/dev/null 2>&1; then \
-		cargo deny check bans licenses sources; \
-	else \
-		echo 'lint: cargo-deny is not installed, dependencies are not checked' >&2; \
-	fi
+	PATH="$(CURDIR)/target/tools/cargo-deny/bin:$$PATH" cargo deny check bans licenses sources
 
 tools: ## Install what the tests need: a C compiler, JupyterLab, code-server
-	@$(INSTALL) build lint jupyter code-server
+	@$(INSTALL) build lint deny jupyter code-server
 
 browser: ## Install Chromium, for tests in a real browser
 	@$(INSTALL) chromium

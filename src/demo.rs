@@ -10,12 +10,12 @@ mod tool;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use portico_core::upstream::Upstream;
-use tokio::signal::ctrl_c;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::failure::{Failure, Outcome};
 use crate::logging::{self, Log};
@@ -27,6 +27,9 @@ use sample::Sample;
 use tool::Jupyter;
 
 const PORT: u16 = 8080;
+/// The route is there within milliseconds, unless the store fails.
+const ROUTE_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(2);
 /// Both the session's id and its label, so that the link can be read out.
 const NAME: &str = "demo";
 
@@ -71,14 +74,16 @@ pub fn command() -> Command {
 }
 
 pub fn run(matches: &ArgMatches) -> Outcome {
+    let runtime = serve::runtime()?;
+    // Before anything is made: an early signal must not leave it behind.
+    let stop = runtime.block_on(async { Stop::new() })?;
     let directory =
         tempfile::Builder::new().prefix("portico-demo-").tempdir().map_err(Failure::machine)?;
     let port = port(matches.get_one::<u16>("port").copied())?;
     let io = matches.get_one::<String>("io").map_or("auto", String::as_str);
     let settings = demo_settings(directory.path(), port, io)?;
     let log = logging::start(&settings.log)?;
-    let runtime = serve::runtime()?;
-    let outcome = runtime.block_on(demo(settings, &log, port, directory.path(), matches));
+    let outcome = runtime.block_on(demo(settings, &log, port, directory.path(), matches, stop));
     // The store's thread ends with the runtime; its files go after it.
     drop(runtime);
     let removed = directory.close().map_err(Failure::machine);
@@ -92,17 +97,39 @@ enum Shown {
     Own(Upstream),
 }
 
+/// Ctrl-C, a polite kill, and the terminal that is closed.
+struct Stop([Signal; 3]);
+
+impl Stop {
+    fn new() -> Outcome<Self> {
+        let on = |kind| signal(kind).map_err(Failure::machine);
+        Ok(Self([
+            on(SignalKind::interrupt())?,
+            on(SignalKind::terminate())?,
+            on(SignalKind::hangup())?,
+        ]))
+    }
+
+    async fn asked(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}
+
 async fn demo(
     settings: Settings,
     log: &Log,
     port: u16,
     directory: &Path,
     matches: &ArgMatches,
+    mut stop: Stop,
 ) -> Outcome {
-    // Before the first thing that has to be cleaned up.
-    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::machine)?;
     let replica = Replica::start(settings, log).await?;
-    let shown = match (matches.get_one::<Upstream>("upstream"), matches.contains_id("tool")) {
+    let mut shown = match (matches.get_one::<Upstream>("upstream"), matches.contains_id("tool")) {
         (Some(own), _) => Shown::Own(own.clone()),
         (None, true) => Shown::Jupyter(Jupyter::start(NAME, directory)?),
         (None, false) => Shown::Sample(Sample::start().await?),
@@ -121,46 +148,49 @@ async fn demo(
         "upstream": upstream,
     });
     let created = client::create(replica.addresses.control, &replica.token, &session).await;
-    let created = created.map_err(|error| match shown {
-        Shown::Own(_) => Failure::settings(error),
-        Shown::Sample(_) | Shown::Jupyter(_) => Failure::ours(error),
-    })?;
-    let created = match shown {
-        Shown::Jupyter(_) => tool::links(&created, NAME),
-        Shown::Sample(_) | Shown::Own(_) => created,
-    };
-    let ready = async {
-        match &shown {
-            Shown::Jupyter(jupyter) => jupyter.ready().await,
-            Shown::Sample(_) | Shown::Own(_) => Ok(()),
-        }
-    };
-    let stop = async {
-        tokio::select! {
-            _ = ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
+    let shows = async {
+        let created = created.map_err(|error| match shown {
+            Shown::Own(_) => Failure::settings(error),
+            Shown::Sample(_) | Shown::Jupyter(_) => Failure::ours(error),
+        })?;
+        routed(&replica).await?;
+        let links = match &mut shown {
+            Shown::Jupyter(jupyter) => {
+                jupyter.ready().await?;
+                tool::links(&created, NAME)
+            }
+            Shown::Sample(_) | Shown::Own(_) => created,
+        };
+        crate::say(&introduction(&links, &upstream, port));
+        std::future::pending().await
     };
     let outcome = tokio::select! {
-        ready = async {
-            ready.await?;
-            crate::say(&introduction(&created, &upstream, port));
-            std::future::pending::<()>().await;
-            Ok(())
-        } => ready,
-        () = stop => Ok(()),
+        failed = shows => failed,
+        () = stop.asked() => Ok(()),
         () = replica.finished() => Err(Failure::ours(anyhow::anyhow!("the workers have ended"))),
     };
     // Nobody waits for a demo's WebSockets.
     replica.close_now();
     replica.finished().await;
-    replica.join();
+    replica.join().await;
     match shown {
         Shown::Jupyter(jupyter) => jupyter.stop().await,
         Shown::Sample(sample) => drop(sample),
         Shown::Own(_) => {}
     }
     outcome
+}
+
+/// The links must not be told before they work.
+async fn routed(replica: &Replica) -> Outcome {
+    let routed = async {
+        while replica.routes() == 0 {
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    tokio::time::timeout(ROUTE_TIMEOUT, routed)
+        .await
+        .map_err(|late| Failure::ours(late).while_doing("the session has no route"))
 }
 
 /// Through the same door as everybody's: flags, with no file and no environment.

@@ -33,7 +33,8 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("portico: {failure}");
+            // The code says whose turn it is, also where standard error is full or gone.
+            let _ = writeln!(std::io::stderr(), "portico: {failure}");
             failure.code()
         }
     }

@@ -7,10 +7,11 @@ mod listen;
 
 mod token;
 
+mod http;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::Context;
 use arc_swap::ArcSwap;
 use axum::Router;
 use portico_control::api::{self, ApiSettings};
@@ -25,15 +26,14 @@ use portico_core::template::Catalogue;
 use portico_core::workspace::AllowList;
 use portico_proxy::management::{self, Readiness};
 use portico_proxy::{Proxy, SharedTable};
-use tokio::net::TcpListener;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
 
 use crate::failure::{Failure, Outcome};
 use crate::logging::Log;
 use crate::settings::Settings;
 pub use addresses::Addresses;
 use addresses::AddressesFile;
+use http::Servers;
 use listen::Bound;
 
 pub struct Replica {
@@ -41,8 +41,8 @@ pub struct Replica {
     pub token: Token,
     proxy: Proxy,
     state: Arc<State>,
-    /// The API and management servers, which end with this.
-    _servers: JoinSet<()>,
+    /// The API and management, which answer until all else has ended.
+    servers: Servers,
     _addresses_file: Option<AddressesFile>,
 }
 
@@ -62,14 +62,20 @@ impl Replica {
             AddressesFile::remove_old(path)?;
         }
 
-        let Bound { traffic, control, management, addresses } = Bound::bind(&settings)?;
+        let bound = Bound::bind(&settings);
+        let store = store::open(&settings.store.to_string()).await.map_err(Failure::from);
+        let (bound, store) = match (bound, store) {
+            (Ok(bound), Ok(store)) => (bound, store),
+            (Err(one), Err(other)) => return Err(one.and(other)),
+            (Err(failure), Ok(_)) | (Ok(_), Err(failure)) => return Err(failure),
+        };
+        let Bound { traffic, control, management, addresses } = bound;
         let upstream_networks = UpstreamNetworks {
             allowed: settings.upstream_networks.clone(),
             own_listeners: addresses.all(),
             own_addresses: listen::own_addresses()?,
         };
 
-        let store = store::open(&settings.store.to_string()).await?;
         let token = token::obtain(&settings.control.token, &settings.store)?;
         let table: SharedTable = Arc::new(ArcSwap::from_pointee(RouteTable::default()));
         let catalogue = Catalogue::builtin();
@@ -105,13 +111,18 @@ impl Replica {
             draining: AtomicBool::new(false),
             drain_requested: Notify::new(),
         });
-        let mut servers = JoinSet::new();
-        servers.spawn(serve(control, api::router(for_api, store)));
+        let mut servers = Servers::new(&proxy.registry());
+        servers.serve("control", control, api::router(for_api, store));
         if let Some(listener) = management {
-            servers.spawn(serve(listener, state.management(proxy.registry())));
+            servers.serve("management", listener, state.management(proxy.registry()));
         }
         let file = settings.addresses_file.map(|path| addresses.write(path)).transpose()?;
-        Ok(Replica { addresses, token, proxy, state, _servers: servers, _addresses_file: file })
+        Ok(Replica { addresses, token, proxy, state, servers, _addresses_file: file })
+    }
+
+    /// How many routes the workers have. A session is among them soon after it was created.
+    pub fn routes(&self) -> usize {
+        self.state.table.load().len()
     }
 
     /// `POST /drain` was called.
@@ -149,7 +160,8 @@ impl Replica {
     }
 
     /// Waits for the workers' threads, and stops the rest. After `finished`.
-    pub fn join(self) {
+    pub async fn join(self) {
+        self.servers.stop().await;
         self.proxy.join();
     }
 }
@@ -199,12 +211,5 @@ impl State {
             ready: !draining,
             detail: detail.map(|(name, value)| (name.to_owned(), value)).into_iter().collect(),
         }
-    }
-}
-
-async fn serve(listener: TcpListener, router: Router) {
-    let ended = axum::serve(listener, router).await.context("a control-plane listener ended");
-    if let Err(error) = ended {
-        tracing::error!("{error:#}");
     }
 }

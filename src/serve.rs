@@ -91,7 +91,7 @@ async fn serve(settings: Settings, log: &Log) -> Outcome {
     );
     tracing::info!(subdomain, path, "a session called `label` answers here");
     let asked = signals.until_finished(&replica).await;
-    replica.join();
+    replica.join().await;
     match asked {
         true => {
             tracing::info!("portico has ended");
@@ -120,12 +120,13 @@ impl Signals {
     /// Whether somebody asked for the end.
     async fn until_finished(mut self, replica: &Replica) -> bool {
         let mut certificates = tokio::time::interval(limits::CERTIFICATE_CHECK_INTERVAL);
+        let mut signals = SignalsSeen::None;
         loop {
             tokio::select! {
                 () = replica.finished() => return replica.is_draining(),
-                _ = self.terminate.recv() => stop(replica, "SIGTERM"),
-                _ = self.interrupt.recv() => stop(replica, "SIGINT"),
-                () = replica.drain_requested() => stop_gently(replica, "POST /drain"),
+                _ = self.terminate.recv() => signals = stop(replica, signals, "SIGTERM"),
+                _ = self.interrupt.recv() => signals = stop(replica, signals, "SIGINT"),
+                () = replica.drain_requested() => drain(replica, "POST /drain"),
                 _ = self.hangup.recv() => match replica.reload_certificates() {
                     Ok(()) => tracing::info!("certificates are read again"),
                     Err(error) => tracing::error!("the old certificates stay: {error}"),
@@ -140,18 +141,31 @@ impl Signals {
     }
 }
 
-fn stop(replica: &Replica, asked_by: &str) {
-    if replica.is_draining() {
-        tracing::warn!(asked_by, "asked again: closing everything");
-        replica.close_now();
-    } else {
-        stop_gently(replica, asked_by);
-    }
+/// Of those that end the process. A `POST /drain` before is none of them: Kubernetes sends SIGTERM
+/// right after its preStop hook, and that must not cut what the hook let live.
+#[derive(Clone, Copy)]
+enum SignalsSeen {
+    None,
+    Some,
 }
 
-fn stop_gently(replica: &Replica, asked_by: &str) {
-    if !replica.is_draining() {
-        tracing::info!(asked_by, "draining; a second signal ends at once");
-        replica.drain();
+fn stop(replica: &Replica, seen: SignalsSeen, asked_by: &str) -> SignalsSeen {
+    match seen {
+        SignalsSeen::None => drain(replica, asked_by),
+        SignalsSeen::Some => {
+            tracing::warn!(asked_by, "a second signal: closing everything");
+            replica.close_now();
+        }
+    }
+    SignalsSeen::Some
+}
+
+fn drain(replica: &Replica, asked_by: &str) {
+    match replica.is_draining() {
+        true => tracing::info!(asked_by, "draining already; a second signal ends at once"),
+        false => {
+            tracing::info!(asked_by, "draining; a second signal ends at once");
+            replica.drain();
+        }
     }
 }

@@ -24,12 +24,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use portico_control::token::Token;
 use portico_core::domain::Domains;
 use portico_core::session::Routing;
 use portico_proxy::{AccessLog, CertificateFiles, IoChoice, ListenerSettings};
 
 pub use collect::collect;
-pub use mistake::Mistakes;
+pub use mistake::{Mistake, Mistakes};
 pub use sources::{Sources, arguments};
 pub use typed::check;
 
@@ -66,21 +67,12 @@ pub struct ControlSettings {
 }
 
 /// Where the API's bearer token comes from.
+#[derive(Debug)]
 pub enum TokenSource {
-    Given(String),
-    File(PathBuf),
+    /// By the settings or by a file that they name.
+    Given(Token),
     /// Made at the first start and kept in the store's directory.
     Kept,
-}
-
-impl std::fmt::Debug for TokenSource {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            TokenSource::Given(_) => f.write_str("Given(***)"),
-            TokenSource::File(path) => write!(f, "File({})", path.display()),
-            TokenSource::Kept => f.write_str("Kept"),
-        }
-    }
 }
 
 /// `embedded:DIR`, the only store of this version.

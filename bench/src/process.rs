@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 
 use crate::load::kernel::{self, Ending};
 
@@ -20,7 +20,12 @@ const ENDING_PATIENCE: Duration = Duration::from_secs(3);
 pub fn cpu_time(pid: u32) -> anyhow::Result<Duration> {
     let mut total = Duration::ZERO;
     for member in tree(pid)? {
-        let Some(stat) = read_of(pid, member, "stat")? else { continue };
+        let stat = match fs::read_to_string(format!("/proc/{member}/stat")) {
+            Ok(stat) => stat,
+            // It has ended since it was listed, and is no living descendant any more.
+            Err(_) if member != pid => continue,
+            Err(error) => return Err(error).context(format!("process {pid} is gone")),
+        };
         let fields = fields_after_name(&stat);
         // proc_pid_stat(5): utime and stime are fields 14 and 15; the state is field 3.
         let tick = |field: usize| fields.get(field - 3).and_then(|ticks| ticks.parse::<u32>().ok());
@@ -54,25 +59,19 @@ pub fn machine_cpu_time() -> anyhow::Result<Duration> {
 pub fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
     let mut total = 0;
     for member in tree(pid)? {
-        let Some(status) = read_of(pid, member, "status")? else { continue };
-        let kibibytes: u64 = status
+        let status = fs::read_to_string(format!("/proc/{member}/status")).unwrap_or_default();
+        let kibibytes: Option<u64> = status
             .lines()
             .find_map(|line| line.strip_prefix("VmRSS:"))
-            .and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok())
-            // One that has ended and was not waited for yet has none.
-            .unwrap_or(0);
-        total += kibibytes * 1024;
+            .and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok());
+        match kibibytes {
+            Some(kibibytes) => total += kibibytes * 1024,
+            // As above; a process that was not waited for yet has no memory either.
+            None if member != pid => {}
+            None => bail!("process {pid} is gone or has no memory"),
+        }
     }
     Ok(total)
-}
-
-/// A file of a process of `root`'s tree; none of a descendant that ended since it was listed.
-fn read_of(root: u32, member: u32, file: &str) -> anyhow::Result<Option<String>> {
-    match fs::read_to_string(format!("/proc/{member}/{file}")) {
-        Ok(text) => Ok(Some(text)),
-        Err(_) if member != root => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("process {root} is gone")),
-    }
 }
 
 /// `pid` first, then every descendant.

@@ -30,6 +30,8 @@ pub const CONNECT_HOST: &str = "connect.example.com";
 const TOKEN: &str = "black-box-token-0123456789abcdef";
 /// How long a test waits for what should be there at once; generous because CI machines are slow.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+/// The same for the start of a tool: four at once on two busy cores need half a minute.
+pub const TOOL_PATIENCE: Duration = Duration::from_secs(90);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Io {
@@ -208,13 +210,22 @@ impl World {
 
 /// Polls until `look` sees something; fails by name after `PATIENCE`.
 #[track_caller]
-pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+pub fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    eventually_within(PATIENCE, what, look)
+}
+
+#[track_caller]
+pub fn eventually_within<T>(
+    patience: Duration,
+    what: &str,
+    mut look: impl FnMut() -> Option<T>,
+) -> T {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(seen) = look() {
             return seen;
         }
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        assert!(Instant::now() < deadline, "not within {patience:?}: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

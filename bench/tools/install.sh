@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what `make` needs and this machine lacks: `install.sh WHAT…`, the list is at the end.
+# Installs what `make` needs and this machine lacks: `install.sh WHAT…`, the list is in `needs`.
 # Debian packages go to the system (as root, or the command to run is printed); all else goes below
 # target/tools with its version pinned here. A stamp file makes a second run cost nothing.
 set -euo pipefail
@@ -8,6 +8,7 @@ JUPYTERLAB_VERSION=4.6.6
 NODE_VERSION=24.19.0
 CODE_SERVER_VERSION=4.139.1
 CARGO_FUZZ_VERSION=0.13.2
+CARGO_DENY_VERSION=0.20.2
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 tools=$root/target/tools
@@ -19,30 +20,102 @@ fail() {
   exit 69
 }
 
-# Debian packages, only those that are not there yet.
-packages() {
-  local missing=() package
-  for package in "$@"; do
-    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
-  done
-  if ((${#missing[@]} == 0)); then return; fi
-  if ((EUID != 0)); then
-    fail "this machine lacks packages; run: sudo apt-get install --yes ${missing[*]}"
-  fi
-  say "installing ${missing[*]}"
-  export DEBIAN_FRONTEND=noninteractive
-  apt-get update -qq >&2
-  apt-get install --yes --no-install-recommends -qq "${missing[@]}" >&2 ||
-    fail "apt-get could not install: ${missing[*]}"
-}
+# What is missing is gathered first, for all that was asked: one message, one command.
+missing=()
+told=()
 
-# A Debian machine has packages; elsewhere the command itself is all that we can look for.
+# need COMMAND PACKAGE…: Debian packages that bring a command.
 need() {
   local command=$1
   shift
   if command -v "$command" >/dev/null; then return; fi
-  command -v apt-get >/dev/null || fail "$command is missing; install it and run make again"
-  packages "$@"
+  if command -v apt-get >/dev/null; then missing+=("$@"); else told+=("install $command"); fi
+}
+
+# need_packages PACKAGE…: such as bring no command; elsewhere than on Debian the build will tell.
+need_packages() {
+  command -v apt-get >/dev/null || return 0
+  local package
+  for package in "$@"; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+  done
+}
+
+need_rust() {
+  command -v cargo >/dev/null || told+=("install Rust 1.95 or newer: see https://rustup.rs")
+  need cc gcc libc6-dev
+}
+
+# Debian's Rust has them as packages; rustup has them as components, and lint() adds those.
+need_lint() {
+  if ! command -v cargo >/dev/null || has_lint || command -v rustup >/dev/null; then return; fi
+  if dpkg-query -S "$(command -v cargo)" >/dev/null 2>&1; then
+    missing+=(rustfmt rust-clippy)
+  else
+    told+=("install rustfmt and clippy: they come with your Rust, or with rustup (https://rustup.rs)")
+  fi
+}
+
+need_python() {
+  if [[ -x /usr/bin/python3 ]] && /usr/bin/python3 -c 'import ensurepip' 2>/dev/null; then return; fi
+  if python3 -c 'import ensurepip' 2>/dev/null; then return; fi
+  if command -v apt-get >/dev/null; then
+    missing+=(python3 python3-venv)
+  else
+    told+=("install python3 with venv")
+  fi
+}
+
+has_lint() { cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1; }
+
+# needs WHAT: what a step below takes from the system.
+needs() {
+  case $1 in
+    build | deny) need_rust ;;
+    lint)
+      need_rust
+      need_lint
+      ;;
+    jupyter) done_before jupyter "$JUPYTERLAB_VERSION" || need_python ;;
+    code-server)
+      if done_before code-server "$CODE_SERVER_VERSION"; then return; fi
+      done_before node "$NODE_VERSION" || need_python
+      need g++ g++
+      need make make
+      need pkg-config pkg-config
+      need_packages libkrb5-dev libx11-dev libxkbfile-dev libsecret-1-dev
+      ;;
+    chromium) need chromium chromium ;;
+    opponents)
+      need haproxy haproxy
+      need nginx nginx
+      ;;
+    fuzz)
+      need_rust
+      need g++ g++
+      command -v rustup >/dev/null || told+=("get rustup for a nightly toolchain: https://rustup.rs")
+      ;;
+    *) fail "unknown: $1 (build, lint, deny, jupyter, code-server, chromium, opponents, fuzz)" ;;
+  esac
+}
+
+# Installs what was gathered, or says all of it and stops.
+packages() {
+  mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sed '/^$/d' | sort -u)
+  if ((${#missing[@]} > 0 && EUID != 0)); then
+    told+=("run as root: apt-get update && apt-get install --yes ${missing[*]}")
+  fi
+  if ((${#told[@]} > 0)); then
+    say "this machine lacks something:"
+    printf '%s\n' "${told[@]}" | awk '!seen[$0]++ { print "  " $0 }' >&2
+    exit 69
+  fi
+  if ((${#missing[@]} == 0)); then return; fi
+  say "installing ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq >&2 || say "apt-get update failed; going on with the lists that are there"
+  apt-get install --yes --no-install-recommends -qq "${missing[@]}" >&2 ||
+    fail "apt-get could not install: ${missing[*]}"
 }
 
 # done_before NAME VERSION: whether this version is already there; finished writes that down.
@@ -59,27 +132,30 @@ quiet() {
   fi
 }
 
-build() {
-  command -v cargo >/dev/null || fail "Rust is missing: see https://rustup.rs"
-  need cc gcc libc6-dev
-}
+build() { :; }
 
 lint() {
-  build
-  if cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1; then return; fi
-  command -v rustup >/dev/null || fail "rustfmt and clippy are missing; install both"
+  if has_lint; then return; fi
   say "installing rustfmt and clippy"
   rustup component add rustfmt clippy >&2
+}
+
+# Without optimisation: it compiles in a third of the time, and checks this tree within seconds.
+deny() {
+  if done_before cargo-deny "$CARGO_DENY_VERSION"; then return; fi
+  say "installing cargo-deny $CARGO_DENY_VERSION (about a minute)"
+  mkdir -p "$tools/cargo-deny"
+  CARGO_PROFILE_DEV_DEBUG=false CARGO_TARGET_DIR=$tools/cargo-deny/build \
+    quiet "$tools/cargo-deny.log" cargo install --locked --debug --root "$tools/cargo-deny" \
+    "cargo-deny@$CARGO_DENY_VERSION"
+  rm -rf "${tools:?}/cargo-deny/build"
+  finished cargo-deny "$CARGO_DENY_VERSION"
 }
 
 # virtual_environment NAME: with the system's Python, or with whatever python3 comes first.
 virtual_environment() {
   local python=python3
-  [[ -x /usr/bin/python3 ]] && python=/usr/bin/python3
-  if ! "$python" -c 'import ensurepip' 2>/dev/null; then
-    packages python3 python3-venv
-    python=/usr/bin/python3
-  fi
+  if /usr/bin/python3 -c 'import ensurepip' 2>/dev/null; then python=/usr/bin/python3; fi
   rm -rf "${tools:?}/$1"
   mkdir -p "$tools"
   "$python" -m venv "$tools/$1"
@@ -111,10 +187,6 @@ node() {
 
 code-server() {
   if done_before code-server "$CODE_SERVER_VERSION"; then return; fi
-  need g++ g++
-  need make make
-  need pkg-config pkg-config
-  packages libkrb5-dev libx11-dev libxkbfile-dev libsecret-1-dev
   node
   say "installing code-server $CODE_SERVER_VERSION (about five minutes)"
   local at=$tools/code-server log=$tools/code-server.log
@@ -135,22 +207,17 @@ code-server() {
   finished code-server "$CODE_SERVER_VERSION"
 }
 
-chromium() { need chromium chromium; }
+chromium() { :; }
 
 # Debian starts a server when it installs one; these are started by the benchmark alone.
 opponents() {
-  local server
-  for server in haproxy nginx; do
-    if command -v "$server" >/dev/null; then continue; fi
-    need "$server" "$server"
-    service "$server" stop >/dev/null 2>&1 || true
+  local package
+  for package in "${missing[@]}"; do
+    case $package in haproxy | nginx) service "$package" stop >/dev/null 2>&1 || true ;; esac
   done
 }
 
 fuzz() {
-  build
-  need g++ g++
-  command -v rustup >/dev/null || fail "fuzzing needs a nightly toolchain: see https://rustup.rs"
   if ! rustup toolchain list | grep -q '^nightly'; then
     say "installing a nightly toolchain"
     rustup toolchain install nightly --profile minimal >&2
@@ -160,9 +227,6 @@ fuzz() {
   cargo install --locked "cargo-fuzz@$CARGO_FUZZ_VERSION" >&2
 }
 
-for what in "$@"; do
-  case $what in
-    build | lint | jupyter | code-server | chromium | opponents | fuzz) "$what" ;;
-    *) fail "unknown: $what (build, lint, jupyter, code-server, chromium, opponents, fuzz)" ;;
-  esac
-done
+for what in "$@"; do needs "$what"; done
+packages
+for what in "$@"; do "$what"; done

@@ -5,6 +5,7 @@
 
 use crate::label::Label;
 use crate::limits;
+use crate::redact::redact_url;
 use crate::session::Routing;
 
 /// The path prefix of path routing, fixed by what today's installs use.
@@ -14,6 +15,8 @@ pub const PATH_PREFIX: &str = "/_studio/";
 pub struct Domains {
     pub connect: Origin,
     pub session_domain: String,
+    /// The Platform's own, which no session may take.
+    pub platform_host: Option<String>,
 }
 
 /// Scheme, host and port of a URL without a path.
@@ -50,6 +53,8 @@ pub struct LabelText {
 pub enum DomainError {
     #[error("`{0}` is not a URL like https://connect.example.com (no path, user or query)")]
     NotAnOrigin(String),
+    #[error("`{0}` is an IPv6 address: browsers and certificates need a name here")]
+    Ipv6(String),
     #[error("`{0}` is not a domain name")]
     NotADomain(String),
     #[error(
@@ -64,6 +69,37 @@ pub enum DomainError {
     SessionRoot { session: String, connect: String },
 }
 
+/// A session domain as an operator writes it, the wildcard of DNS allowed.
+pub fn parse_session_domain(text: &str) -> Result<String, DomainError> {
+    let domain = text.trim_start_matches("*.").to_ascii_lowercase();
+    if is_host(&domain) { Ok(domain) } else { Err(DomainError::NotADomain(redact_url(&domain))) }
+}
+
+/// What contradicts what among those of the three that are known, so that all of it is told.
+pub fn contradictions(
+    connect: Option<&Origin>,
+    platform: Option<&Origin>,
+    session_domain: Option<&str>,
+) -> Vec<DomainError> {
+    let connect = connect.map(|connect| connect.host.as_str());
+    let session = session_domain.zip(connect).and_then(|(session, connect)| {
+        (registrable(session) != registrable(connect)).then(|| DomainError::SessionRoot {
+            session: session.to_owned(),
+            connect: connect.to_owned(),
+        })
+    });
+    let platform = connect.or(session_domain).zip(platform).and_then(|(ours, platform)| {
+        let (ours_root, platform_root) = (registrable(ours), registrable(&platform.host));
+        (ours_root != platform_root).then(|| DomainError::DifferentRoot {
+            ours: ours.to_owned(),
+            ours_root: ours_root.to_owned(),
+            platform: platform.host.clone(),
+            platform_root: platform_root.to_owned(),
+        })
+    });
+    session.into_iter().chain(platform).collect()
+}
+
 impl Domains {
     /// `session_domain` defaults to the host of `connect_url`.
     pub fn new(
@@ -72,35 +108,31 @@ impl Domains {
         session_domain: Option<&str>,
     ) -> Result<Self, DomainError> {
         let connect = Origin::parse(connect_url)?;
-        let session_domain = match session_domain {
-            None => connect.host.clone(),
-            Some(domain) => {
-                let domain = domain.trim_start_matches("*.").to_ascii_lowercase();
-                if !is_host(&domain) {
-                    return Err(DomainError::NotADomain(domain));
-                }
-                domain
-            }
-        };
-        if registrable(&session_domain) != registrable(&connect.host) {
-            return Err(DomainError::SessionRoot {
-                session: session_domain,
-                connect: connect.host,
-            });
+        let platform = platform_url.map(Origin::parse).transpose()?;
+        let session_domain = session_domain.map(parse_session_domain).transpose()?;
+        Self::of(connect, platform, session_domain)
+    }
+
+    /// The first contradiction, when there is one.
+    pub fn of(
+        connect: Origin,
+        platform: Option<Origin>,
+        session_domain: Option<String>,
+    ) -> Result<Self, DomainError> {
+        let wrong = contradictions(Some(&connect), platform.as_ref(), session_domain.as_deref());
+        match wrong.into_iter().next() {
+            Some(error) => Err(error),
+            None => Ok(Self {
+                session_domain: session_domain.unwrap_or_else(|| connect.host.clone()),
+                platform_host: platform.map(|platform| platform.host),
+                connect,
+            }),
         }
-        if let Some(platform) = platform_url {
-            let platform = Origin::parse(platform)?;
-            let (ours, theirs) = (registrable(&session_domain), registrable(&platform.host));
-            if ours != theirs {
-                return Err(DomainError::DifferentRoot {
-                    ours_root: ours.to_owned(),
-                    platform_root: theirs.to_owned(),
-                    ours: session_domain.clone(),
-                    platform: platform.host,
-                });
-            }
-        }
-        Ok(Self { connect, session_domain })
+    }
+
+    /// Whether sessions can have hosts of their own: an address has no subdomains.
+    pub fn has_subdomains(&self) -> bool {
+        !is_address(&self.session_domain)
     }
 
     /// `host` is the host part of `Host` or `:authority`, without port.
@@ -121,10 +153,10 @@ impl Domains {
         }
     }
 
-    /// A label that would name the connect host itself.
+    /// A label that would name the connect host itself, or the Platform's.
     pub fn is_reserved(&self, label: &Label) -> bool {
         let host = format!("{label}.{}", self.session_domain);
-        self.connect.host == host
+        self.connect.host == host || self.platform_host.as_ref() == Some(&host)
     }
 
     pub fn subdomain_url(&self, label: &Label) -> String {
@@ -148,7 +180,7 @@ impl Domains {
 
 impl Origin {
     pub fn parse(url: &str) -> Result<Self, DomainError> {
-        let wrong = || DomainError::NotAnOrigin(url.to_owned());
+        let wrong = || DomainError::NotAnOrigin(redact_url(url));
         let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "http" => Scheme::Http,
@@ -162,6 +194,9 @@ impl Origin {
             }
             _ => (authority, None),
         };
+        if host.starts_with('[') {
+            return Err(DomainError::Ipv6(redact_url(&host)));
+        }
         if !is_host(&host) || port == Some(0) {
             return Err(wrong());
         }
@@ -228,10 +263,17 @@ fn registrable(host: &str) -> &str {
     if host == "localhost" || host.ends_with(".localhost") {
         return "localhost";
     }
-    if host.parse::<std::net::IpAddr>().is_ok() {
+    if is_address(host) {
         return host;
     }
     psl::domain_str(host).unwrap_or(host)
+}
+
+/// Browsers read every host whose last label is a number as an IPv4 address (WHATWG URL, "ends in a
+/// number checker").
+fn is_address(host: &str) -> bool {
+    let last = host.rsplit('.').next().unwrap_or_default();
+    !last.is_empty() && last.bytes().all(|b| b.is_ascii_digit())
 }
 
 fn is_host(host: &str) -> bool {
@@ -243,82 +285,4 @@ fn is_host(host: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn label(text: &str) -> Site {
-        Site::Session(LabelText::new(text.as_bytes()).unwrap())
-    }
-
-    #[test]
-    fn children_of_the_connect_host() {
-        let d =
-            Domains::new("https://connect.example.com", Some("https://example.com"), None).unwrap();
-        assert_eq!(d.site("connect.example.com"), Site::Connect);
-        assert_eq!(d.site("Connect.Example.Com."), Site::Connect);
-        assert_eq!(d.site("A1b2.connect.example.com"), label("a1b2"));
-        for other in [
-            "example.com",
-            "x.example.com",
-            "a.b.connect.example.com",
-            "",
-            ".",
-            ".connect.example.com",
-            "aconnect.example.com",
-        ] {
-            assert_eq!(d.site(other), Site::Unknown, "{other}");
-        }
-    }
-
-    #[test]
-    fn siblings_of_the_connect_host() {
-        let d = Domains::new(
-            "https://connect.studios.example.com",
-            Some("https://platform.example.com"),
-            Some("*.studios.example.com"),
-        )
-        .unwrap();
-        assert_eq!(d.site("connect.studios.example.com"), Site::Connect);
-        assert_eq!(d.site("abcd.studios.example.com"), label("abcd"));
-        assert!(d.is_reserved(&Label::parse("connect").unwrap()));
-        let (subdomain, path) = d.urls(&Label::parse("abcd").unwrap(), Routing::Both);
-        assert_eq!(subdomain.unwrap(), "https://abcd.studios.example.com/");
-        assert_eq!(path.unwrap(), "https://connect.studios.example.com/_studio/abcd/");
-    }
-
-    #[test]
-    fn another_registrable_domain_is_refused_by_name() {
-        let e = Domains::new("https://connect.example.org", Some("https://example.com"), None);
-        let text = e.unwrap_err().to_string();
-        assert!(text.contains("connect.example.org") && text.contains("example.com"), "{text}");
-        // co.uk is a public suffix: two of its children are strangers.
-        assert!(Domains::new("https://c.one.co.uk", Some("https://two.co.uk"), None).is_err());
-        assert!(Domains::new("https://c.one.co.uk", Some("https://p.one.co.uk"), None).is_ok());
-        assert!(
-            Domains::new("http://connect.localhost:8080", Some("http://localhost"), None).is_ok()
-        );
-        assert!(Domains::new("https://c.example.com", None, Some("example.org")).is_err());
-    }
-
-    #[test]
-    fn origins() {
-        assert_eq!(
-            Origin::parse("HTTPS://A.example.com:443/").unwrap().to_string(),
-            "https://a.example.com"
-        );
-        assert_eq!(
-            Origin::parse("http://localhost:8080").unwrap().to_string(),
-            "http://localhost:8080"
-        );
-        for bad in [
-            "connect.example.com",
-            "ftp://x",
-            "https://a/b",
-            "https://u@a",
-            "https://a:0",
-            "https://",
-        ] {
-            assert!(Origin::parse(bad).is_err(), "{bad}");
-        }
-    }
-}
+mod tests;

@@ -163,9 +163,10 @@ pub const LOGIN_FAILURE_ADDRESSES_MAX: usize = 10_000;
 /// What a client waits for that found its workspace full: a session ends rarely sooner.
 pub const WORKSPACE_FULL_RETRY_AFTER: Duration = Duration::from_secs(30);
 /// Changes that a listener of the event stream may have missed and still be told, listeners at a
-/// time, and how often one hears that the connection lives: below the 30 s of impatient balancers.
+/// time (each holds a connection of the API, half of which are left for others), and how often one
+/// hears that the connection lives: below the 30 s of impatient balancers.
 pub const EVENTS_KEPT_MAX: usize = 4_096;
-pub const EVENT_LISTENERS_MAX: usize = 256;
+pub const EVENT_LISTENERS_MAX: usize = 32;
 pub const EVENT_KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// A replica says this often that it lives, and is believed for this long: two may be lost.
 pub const REPLICA_BEAT: Duration = Duration::from_secs(5);
@@ -180,6 +181,13 @@ pub const LIFESPAN_RETRY: Duration = Duration::from_secs(1);
 pub const TOKENS_MAX: usize = 1_000;
 pub const TEMPLATES_MAX: usize = 1_000;
 pub const ALLOWED_WORKSPACES_MAX: usize = 10_000;
+/// Connections of the API's listener, and as many of the management's; who comes later waits. A
+/// platform's pool of clients is smaller, and both together leave half of `FILES_RESERVED`.
+pub const CONTROL_CONNECTIONS_MAX: usize = 64;
+/// Of such a connection: from the accept, or from the last answer, to the end of the next head. One
+/// figure, because hyper has one clock for both: a client may be idle for so long, and who says
+/// nothing gives its place back after it.
+pub const CONTROL_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// A bearer token: 16 characters of its alphabet are 96 bits if drawn at random.
 pub const TOKEN_BYTES_MIN: usize = 16;
 pub const TOKEN_BYTES_MAX: usize = 512;
@@ -218,6 +226,8 @@ const _: () = assert!(UPSTREAM_IDLE_PER_ADDRESS_MAX <= UPSTREAM_IDLE_PER_WORKER_
 const _: () = assert!(RESOLVE_FAILURE_TTL.as_secs() < RESOLVE_CACHE_TTL.as_secs());
 const _: () = assert!(BODY_PATIENCE.as_secs() <= BODY_CREDIT_MAX.as_secs());
 const _: () = assert!(CLIENT_CHECK_INTERVAL.as_secs() < HALF_CLOSED_ANSWER_TIMEOUT.as_secs());
+const _: () = assert!(2 * EVENT_LISTENERS_MAX <= CONTROL_CONNECTIONS_MAX);
+const _: () = assert!(2 * CONTROL_CONNECTIONS_MAX as u64 <= FILES_RESERVED / 2);
 const _: () = assert!(STORE_BATCH_MAX <= STORE_QUEUE_MAX);
 const _: () = assert!(CHANGES_PER_READ_MAX < CHANGE_LOG_ENTRIES_MAX);
 const _: () = assert!(PAGE_ITEMS_MAX <= PAGE_SCAN_MAX);

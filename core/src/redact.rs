@@ -73,6 +73,18 @@ pub fn redact_target(target: &str) -> Cow<'_, str> {
     Cow::Owned(redacted)
 }
 
+/// A URL that somebody wrote into the settings, right or wrong, without its user, its password and
+/// the secrets of its query. All before the last `@` is hidden, because a password that should have
+/// been escaped may hold any character.
+pub fn redact_url(url: &str) -> String {
+    let start = url.find("//").map_or(0, |at| at + 2);
+    let hidden = match url[start..].rfind('@') {
+        Some(at) => format!("{}{REPLACEMENT}{}", &url[..start], &url[start + at..]),
+        None => url.to_owned(),
+    };
+    redact_target(&hidden).into_owned()
+}
+
 /// `user:password` in a target in absolute form (RFC 9112 §3.2.2).
 fn userinfo(target: &str) -> Option<std::ops::Range<usize>> {
     let start = target.find("://")? + 3;
@@ -193,6 +205,19 @@ mod tests {
             ("http://u?token=:p@h/", "http://u?token=***"),
         ] {
             assert_eq!(redact_target(target), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn secrets_in_urls_of_settings() {
+        for (url, expected) in [
+            ("redis://user:pw@redis:6379", "redis://***@redis:6379"),
+            ("rediss://:p@/w?@redis:6379/0", "rediss://***@redis:6379/0"),
+            ("redis://redis:6379?password=pw&db=1", "redis://redis:6379?password=***&db=1"),
+            ("user:pw@connect.example.com", "***@connect.example.com"),
+            ("https://connect.example.com", "https://connect.example.com"),
+        ] {
+            assert_eq!(redact_url(url), expected, "{url}");
         }
     }
 

@@ -19,6 +19,8 @@ use crate::failure::{Failure, Outcome};
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// A first start compiles its Python files.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// Of its log, enough for a Python traceback.
+const LAST_LINES: usize = 20;
 const POLL: Duration = Duration::from_millis(200);
 
 pub struct Jupyter {
@@ -44,18 +46,31 @@ impl Jupyter {
         format!("http://{}", self.address)
     }
 
-    /// Returns when it accepts connections.
-    pub async fn ready(&self) -> Outcome {
-        let connects = async {
+    /// Returns when it accepts connections, or when it has ended instead.
+    pub async fn ready(&mut self) -> Outcome {
+        let answers = async {
             while TcpStream::connect(self.address).await.is_err() {
+                if let Some(status) = self.process.try_wait().map_err(Failure::machine)? {
+                    return Ok(Some(status));
+                }
                 tokio::time::sleep(POLL).await;
             }
+            Ok(None)
         };
-        if tokio::time::timeout(START_TIMEOUT, connects).await.is_ok() {
-            return Ok(());
-        }
-        let said = std::fs::read_to_string(&self.log).unwrap_or_default();
-        Err(Failure::machine(anyhow!("JupyterLab does not answer; it said:\n{said}")))
+        let what = match tokio::time::timeout(START_TIMEOUT, answers).await {
+            Ok(Ok(None)) => return Ok(()),
+            Ok(Ok(Some(status))) => format!("JupyterLab has ended ({status})"),
+            Ok(Err(failure)) => return Err(failure),
+            Err(_) => format!("JupyterLab does not answer within {} s", START_TIMEOUT.as_secs()),
+        };
+        Err(Failure::machine(anyhow!("{what}; its last lines:\n{}", self.last_lines())))
+    }
+
+    fn last_lines(&self) -> String {
+        let said = std::fs::read(&self.log).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said);
+        let lines: Vec<_> = said.lines().collect();
+        lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
     }
 
     pub async fn stop(mut self) {

@@ -1,16 +1,17 @@
 //! All listeners of a replica, and the addresses of this machine.
 
-use std::io::ErrorKind;
+use std::io::{Error, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 
 use anyhow::Context;
+use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
-use portico_proxy::Listeners;
+use portico_proxy::{ListenerSettings, Listeners, StartError};
 use tokio::net::TcpListener;
 
 use super::addresses::Addresses;
 use crate::failure::{Failure, Outcome};
-use crate::settings::Settings;
+use crate::settings::{Mistake, Mistakes, Settings};
 
 pub struct Bound {
     pub traffic: Listeners,
@@ -21,34 +22,80 @@ pub struct Bound {
 
 impl Bound {
     /// Everything is bound before anything runs: a port in use must not leave half a process, and
-    /// the rule for upstreams has to know all of our own addresses.
+    /// the rule for upstreams has to know all of our own addresses. All that fails is told at once.
     pub fn bind(settings: &Settings) -> Outcome<Self> {
-        let traffic = Listeners::bind(&settings.proxy.listeners, settings.proxy.workers)?;
-        let control = bind("control.listen", settings.control.listen)?;
+        let traffic = traffic(settings);
+        let control = bind("control.listen", settings.control.listen);
         let management = settings.management.map(|address| bind("management.listen", address));
-        let management = management.transpose()?;
-        let addresses =
-            Addresses::of(&settings.proxy.listeners, &traffic, &control, management.as_ref())?;
-        Ok(Self { traffic, control, management, addresses })
+        match (traffic, control, management.transpose()) {
+            (Ok(traffic), Ok(control), Ok(management)) => {
+                let listeners = &settings.proxy.listeners;
+                let addresses = Addresses::of(listeners, &traffic, &control, management.as_ref())?;
+                Ok(Self { traffic, control, management, addresses })
+            }
+            (traffic, control, management) => {
+                let failures = [traffic.err(), control.err(), management.err()];
+                let failure = failures.into_iter().flatten().reduce(Failure::and);
+                Err(failure.expect("one of the three failed, or the first arm would match"))
+            }
+        }
     }
 }
 
-/// `key` is the setting to correct.
+/// The data plane stops at its first; what else is wrong is found by binding each alone.
+fn traffic(settings: &Settings) -> Outcome<Listeners> {
+    let listeners = &settings.proxy.listeners;
+    Listeners::bind(listeners, settings.proxy.workers).map_err(|first| {
+        let alone = |listener| Listeners::bind(std::slice::from_ref(listener), 1).err();
+        let all = listeners.iter().filter_map(alone).map(|error| of_traffic(listeners, error));
+        // None when what was in the way is gone by now.
+        all.reduce(Failure::and).unwrap_or_else(|| of_traffic(listeners, first))
+    })
+}
+
+fn of_traffic(listeners: &[ListenerSettings], error: StartError) -> Failure {
+    match error {
+        StartError::Bind { address, source } => {
+            let tls = listeners.iter().any(|listener| listener.address == address && listener.tls);
+            refused(if tls { "proxy.https" } else { "proxy.http" }, address, &source)
+        }
+        other => other.into(),
+    }
+}
+
 fn bind(key: &str, address: SocketAddr) -> Outcome<TcpListener> {
     let bound = std::net::TcpListener::bind(address).and_then(|listener| {
         listener.set_nonblocking(true)?;
         TcpListener::from_std(listener)
     });
-    bound.map_err(|error| {
-        let kind = error.kind();
-        let error =
-            anyhow::Error::from(error).context(format!("cannot listen on {address} ({key})"));
-        match kind {
-            ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable => Failure::settings(error),
-            _ => Failure::machine(error),
-        }
-    })
+    bound.map_err(|error| refused(key, address, &error))
 }
+
+/// `key` is the setting to correct.
+fn refused(key: &str, address: SocketAddr, error: &Error) -> Failure {
+    let fix = match error.kind() {
+        ErrorKind::AddrInUse => "stop what listens there (`ss -ltnp` names it), or choose another",
+        ErrorKind::AddrNotAvailable => {
+            "choose an address of this machine (`ip address` lists them), or 0.0.0.0 for all"
+        }
+        ErrorKind::PermissionDenied if address.port() < PORT_FREE_MIN => {
+            "give the process CAP_NET_BIND_SERVICE (AmbientCapabilities= in systemd), or choose a \
+             port from 1024 up"
+        }
+        _ => "choose another address",
+    };
+    let wrong = format!("cannot listen on {address}: {error}");
+    let mistake = Mistake { name: key.to_owned(), origin: None, wrong, fix: fix.to_owned() };
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) => {
+            Failure::machine(Mistakes(vec![mistake]))
+        }
+        _ => Failure::settings(Mistakes(vec![mistake])),
+    }
+}
+
+/// `net.ipv4.ip_unprivileged_port_start` unless somebody changed it.
+const PORT_FREE_MIN: u16 = 1024;
 
 /// As of the start: an address that comes later is guarded only by the listeners' own, which is all
 /// when they are bound to one address each.
@@ -66,6 +113,25 @@ pub fn own_addresses() -> Outcome<Vec<IpAddr>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refused_address_says_what_to_do() {
+        for (code, port, fix, fault) in [
+            (Errno::EACCES, 443, "CAP_NET_BIND_SERVICE", "64"),
+            (Errno::EACCES, 8443, "choose another address", "64"),
+            (Errno::EADDRINUSE, 443, "ss -ltnp", "64"),
+            (Errno::EADDRNOTAVAIL, 443, "ip address", "64"),
+            (Errno::EMFILE, 443, "choose another", "69"),
+        ] {
+            let address = SocketAddr::from(([127, 0, 0, 1], port));
+            let error = Error::from_raw_os_error(code as i32);
+            let failure = refused("proxy.https", address, &error);
+            let told = failure.to_string();
+            assert!(told.contains("proxy.https: cannot listen on 127.0.0.1:"), "{told}");
+            assert!(told.contains(fix), "{told}");
+            assert!(format!("{:?}", failure.code()).contains(fault), "{told}");
+        }
+    }
 
     #[test]
     fn loopback_is_one_of_our_addresses() {

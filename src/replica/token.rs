@@ -10,13 +10,12 @@ use anyhow::Context;
 use portico_control::token::Token;
 
 use crate::failure::{Failure, Outcome};
-use crate::settings::{StoreUrl, TokenSource};
+use crate::settings::{Mistake, Mistakes, StoreUrl, TokenSource};
 
 /// The store's directory is there already.
 pub fn obtain(source: &TokenSource, store: &StoreUrl) -> Outcome<Token> {
     match source {
-        TokenSource::Given(text) => Token::parse(text).map_err(Failure::settings),
-        TokenSource::File(path) => read(path),
+        TokenSource::Given(token) => Ok(token.clone()),
         TokenSource::Kept => {
             let path = store.directory.join("token");
             let token = kept(&path)?;
@@ -29,7 +28,13 @@ pub fn obtain(source: &TokenSource, store: &StoreUrl) -> Outcome<Token> {
 fn read(path: &Path) -> Outcome<Token> {
     let parse = || Ok(Token::parse(&fs::read_to_string(path)?)?);
     parse().map_err(|error: anyhow::Error| {
-        Failure::settings(error).while_doing(format!("no API token in {}", path.display()))
+        let mistake = Mistake {
+            name: "control.token".to_owned(),
+            origin: None,
+            wrong: format!("no token in {}: {error}", path.display()),
+            fix: "remove the file to have a new token made, or set control.token_file".to_owned(),
+        };
+        Mistakes(vec![mistake]).into()
     })
 }
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use toml::de::{DeTable, DeValue};
 
 use super::Note;
-use super::fallback::{Meaning, NAMES, Name};
+use super::fallback::{self, Meaning, NAMES, Name};
 use super::mistake::{Mistake, Wrong};
 use super::sources::{FILE_ENVIRONMENT, File, Sources};
 use super::table::{self, KEYS, Key, Preset, Shape};
@@ -40,6 +40,8 @@ pub struct Entry {
 #[derive(Debug)]
 pub struct Collected {
     pub entries: Vec<Entry>,
+    /// False when there is a file that could not be read: what seems to be missing may be in it.
+    pub is_whole: bool,
     pub mistakes: Vec<Mistake>,
     pub notes: Vec<Note>,
 }
@@ -47,6 +49,7 @@ pub struct Collected {
 pub fn collect(sources: Sources) -> Collected {
     let mut collected = Collected {
         entries: KEYS.iter().map(default).collect(),
+        is_whole: sources.mistakes.is_empty(),
         mistakes: sources.mistakes,
         notes: Vec::new(),
     };
@@ -114,6 +117,7 @@ impl Collected {
         match DeTable::parse(&file.text) {
             Ok(table) => self.section(file, "", table.get_ref()),
             Err(error) => {
+                self.is_whole = false;
                 let at = error.span().map_or(0, |span| span.start);
                 let origin = self.origin_in(file, at);
                 let wrong = format!("is not TOML: {}", error.message());
@@ -154,7 +158,7 @@ impl Collected {
                 continue;
             }
             let Some(key) = KEYS.iter().find(|key| key.environment() == *name) else {
-                if !is_service_link(name) {
+                if !is_service_link(name, text) {
                     self.unknown(name, None, Key::environment);
                 }
                 continue;
@@ -188,7 +192,8 @@ impl Collected {
                 let note = format!("{} is taken from {name}", key.name);
                 self.notes.push(Note::Information(note));
             }
-            Meaning::NotYet(why) => {
+            Meaning::NotYetSwitch(_) if fallback::is_off(text) => {}
+            Meaning::NotYet(why) | Meaning::NotYetSwitch(why) => {
                 let note = format!("{name} is set, but nothing uses it yet: {why}");
                 self.notes.push(Note::Warning(note));
             }
@@ -208,15 +213,18 @@ fn key_of(name: &str) -> String {
     }
 }
 
-/// What Kubernetes puts into every container for a Service called `portico` or `portico-…`.
-fn is_service_link(name: &str) -> bool {
-    let port = |name: &str| {
+/// What Kubernetes puts into every container for a Service called `portico` or `portico-…`, and
+/// nothing that could be a slip: `PORTICO_HTTP_PORT=8080` is no link, `=tcp://10.0.0.1:80` is.
+fn is_service_link(name: &str, text: &str) -> bool {
+    let numbered = |name: &str| {
         name.split("_PORT_").skip(1).any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
     };
-    name.ends_with("_SERVICE_HOST")
-        || name.contains("_SERVICE_PORT")
-        || name.ends_with("_PORT")
-        || port(name)
+    let is_address = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| text.starts_with(scheme));
+    !name.contains("__")
+        && (name.ends_with("_SERVICE_HOST")
+            || name.contains("_SERVICE_PORT")
+            || name.ends_with("_PORT") && is_address
+            || numbered(name))
 }
 
 impl fmt::Display for Origin {

@@ -15,11 +15,13 @@ pub enum Meaning {
     Sets(&'static str, fn(&str) -> Result<Value, Wrong>),
     /// Asks for something that this version does not do; why that is no reason to stop.
     NotYet(&'static str),
+    /// The same of a switch, which asks for nothing when it is off.
+    NotYetSwitch(&'static str),
     /// Has no meaning here; why.
     Needless(&'static str),
 }
 
-use Meaning::{Needless, NotYet, Sets};
+use Meaning::{Needless, NotYet, NotYetSwitch, Sets};
 
 const REDIS: &str = "this version keeps sessions in its own store (store.url)";
 const SSH: &str = "this version has no SSH";
@@ -52,9 +54,12 @@ pub static NAMES: &[Name] = &[
     Name { name: "CONNECT_REDIS_PASSWORD", meaning: NotYet(REDIS) },
     Name { name: "CONNECT_REDIS_DB", meaning: NotYet(REDIS) },
     Name { name: "CONNECT_REDIS_PREFIX", meaning: NotYet(REDIS) },
-    Name { name: "CONNECT_REDIS_TLS_ENABLE", meaning: NotYet(REDIS) },
+    Name { name: "CONNECT_REDIS_TLS_ENABLE", meaning: NotYetSwitch(REDIS) },
+    Name { name: "CONNECT_REDIS_TLS_SKIP_VERIFY", meaning: NotYetSwitch(REDIS) },
+    Name { name: "CONNECT_REDIS_TLS_CERT_FILE", meaning: NotYet(REDIS) },
+    Name { name: "CONNECT_REDIS_TLS_KEY_FILE", meaning: NotYet(REDIS) },
     Name { name: "CONNECT_TUNNEL_URL", meaning: NotYet("sessions are reached at their upstream") },
-    Name { name: "CONNECT_SSH_ENABLED", meaning: NotYet(SSH) },
+    Name { name: "CONNECT_SSH_ENABLED", meaning: NotYetSwitch(SSH) },
     Name { name: "CONNECT_POLICY_B64", meaning: NotYet(POLICY) },
     Name { name: "CONNECT_POLICY_FILE", meaning: NotYet(POLICY) },
 ];
@@ -75,11 +80,15 @@ fn list(value: &str) -> Result<Value, Wrong> {
     Value::from_text(Shape::List, value)
 }
 
+pub fn is_off(value: &str) -> bool {
+    ["false", "0", "no", "off"].contains(&value.trim().to_ascii_lowercase().as_str())
+}
+
 /// Path routing is switched on where there is no wildcard DNS, so it comes alone.
 fn path_routing(value: &str) -> Result<Value, Wrong> {
     match value.trim().to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => list("path"),
-        "false" | "0" | "no" | "off" => list("subdomain"),
+        off if is_off(off) => list("subdomain"),
         other => Err(Wrong::new(
             format!("`{other}` is neither true nor false"),
             "write true or false, or set PORTICO_ROUTING",

@@ -1,14 +1,12 @@
 //! The settings for people: what is in force and where it came from, the reference table and the
-//! example file. Secrets are shown as `***`, here and everywhere.
+//! example file. Secrets are shown as `***`.
 
 use std::fmt::Write;
 
 use super::collect::{Collected, Entry};
 use super::fallback::{Meaning, NAMES};
-use super::table::{KEYS, Key, Preset, Shape};
+use super::table::{KEYS, Key, Preset};
 use super::value::Value;
-
-const SECRET: &str = "***";
 
 /// One line each, `key = value  # from …`: TOML that can be used as a file.
 pub fn in_force(collected: &Collected) -> String {
@@ -16,8 +14,10 @@ pub fn in_force(collected: &Collected) -> String {
     for Entry { key, value, origin } in &collected.entries {
         let name = key.name;
         // Writing to a `String` cannot fail, here and below.
-        let _ = match shown(key, value.as_ref()) {
-            Some(value) => writeln!(text, "{name} = {value}  # from {origin}"),
+        let _ = match value {
+            Some(value) => {
+                writeln!(text, "{name} = {}  # from {origin}", value.shown(key.shape))
+            }
             None => writeln!(text, "# {name} is not set: {}", meaning(key)),
         };
     }
@@ -27,24 +27,12 @@ pub fn in_force(collected: &Collected) -> String {
 /// `{"proxy.io": {"value": "auto", "from": "default"}, …}`
 pub fn in_force_json(collected: &Collected) -> String {
     let entry = |entry: &Entry| {
-        let value = match (&entry.value, entry.key.shape) {
-            (Some(_), Shape::Secret) => SECRET.into(),
-            (Some(value), _) => value.to_json(),
-            (None, _) => serde_json::Value::Null,
-        };
+        let value = entry.value.as_ref().map(|value| value.shown(entry.key.shape).to_json());
         let json = serde_json::json!({ "value": value, "from": entry.origin.to_string() });
         (entry.key.name.to_owned(), json)
     };
     let object: serde_json::Map<_, _> = collected.entries.iter().map(entry).collect();
     format!("{:#}\n", serde_json::Value::Object(object))
-}
-
-fn shown(key: &Key, value: Option<&Value>) -> Option<String> {
-    let value = value?;
-    Some(match key.shape {
-        Shape::Secret => format!("\"{SECRET}\""),
-        Shape::Text | Shape::List | Shape::Certificates => value.to_string(),
-    })
 }
 
 fn meaning(key: &Key) -> &'static str {
@@ -92,6 +80,7 @@ pub fn markdown() -> String {
         let meaning = match name.meaning {
             Meaning::Sets(key, _) => format!("sets `{key}`"),
             Meaning::NotYet(why) => format!("a warning and no more: {why}"),
+            Meaning::NotYetSwitch(why) => format!("a warning and no more unless off: {why}"),
             Meaning::Needless(why) => format!("nothing: {why}"),
         };
         let _ = writeln!(text, "| `{}` | {meaning} |", name.name);

@@ -21,6 +21,8 @@ pub struct Key {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     Text,
+    /// A URL or the domain of one, of which user and password are shown as `***`.
+    Url,
     /// A text that is shown as `***` and has no flag, because command lines are public.
     Secret,
     /// An array in the file; divided by commas or blanks elsewhere.
@@ -43,7 +45,7 @@ pub enum Preset {
 }
 
 use Preset::{Required, Unset, Value};
-use Shape::{Certificates, List, Secret, Text};
+use Shape::{Certificates, List, Secret, Text, Url};
 
 const fn key(
     name: &'static str,
@@ -58,21 +60,21 @@ const fn key(
 pub static KEYS: &[Key] = &[
     key(
         "connect_url",
-        Text,
+        Url,
         "URL",
         Required("https://connect.example.com"),
         "The URL of the connect host, as browsers see it.",
     ),
     key(
         "platform_url",
-        Text,
+        Url,
         "URL",
         Unset { meaning: "not checked", example: "https://platform.example.com" },
         "The Platform's URL; it must share its registrable domain with connect_url.",
     ),
     key(
         "session_domain",
-        Text,
+        Url,
         "domain",
         Unset { meaning: "the host of connect_url", example: "connect.example.com" },
         "The domain below which every session has its host.",
@@ -201,7 +203,7 @@ pub static KEYS: &[Key] = &[
     ),
     key(
         "store.url",
-        Text,
+        Url,
         "embedded:DIR",
         Value("embedded:/var/lib/portico"),
         "Where sessions are kept.",

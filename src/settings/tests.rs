@@ -1,14 +1,17 @@
 //! The settings as an operator meets them: which source wins, what a mistake says, what is shown,
 //! and that the documents made from the table are not stale.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use portico_bench::world::certificates::Authority;
 
 use super::collect::Collected;
 use super::sources::File;
 use super::{Mistakes, Note, Settings, Sources, TokenSource, check, collect, show};
 
 const HERE: &str = "PORTICO_CONNECT_URL=https://connect.example.com";
+const HERE_BY_ADDRESS: &str = "PORTICO_CONNECT_URL=http://127.0.0.1:8080";
 
 /// Environment as `NAME=value`.
 fn sources(file: &str, environment: &[&str], flags: &[(&str, &str)]) -> Sources {
@@ -35,6 +38,12 @@ fn mistakes(file: &str, environment: &[&str], flags: &[(&str, &str)]) -> Vec<Str
     let mut collected = collect(sources(file, environment, flags));
     let Err(Mistakes(mistakes)) = check(&mut collected) else { panic!("there are no mistakes") };
     mistakes.iter().map(ToString::to_string).collect()
+}
+
+/// Certificate file and key file.
+fn certificate(directory: &Path, name: &str) -> (String, String) {
+    let paths = Authority::generate().certificate(directory, name, &["connect.example.com"]);
+    (paths.cert.display().to_string(), paths.key.display().to_string())
 }
 
 #[test]
@@ -141,10 +150,17 @@ fn settings_that_contradict_each_other_are_mistakes() {
         ("[proxy]\ndrain_timeout = \"1year\"", HERE, "is more than"),
         ("[proxy]\nproxy_protocol = [\"https\"]", HERE, "is off"),
         ("allowed_workspaces = []", HERE, "is not yet supported"),
+        ("[control]\nlisten = \"127.0.0.1:8080\"", HERE, "is taken by proxy.http (0.0.0.0:8080)"),
+        ("[proxy]\nhttp = [\":80\", \"[::1]:81\", \"[::]:80\"]", HERE, "[::]:80 is taken"),
         ("routing = [\"port\"]", HERE, "is not one of"),
         ("[proxy]\nproxy_protocol = [\"ftp\"]", HERE, "`ftp`"),
         ("[proxy\n", HERE, "the file (from portico.toml:1): is not TOML"),
+        ("[proxy\n", "PORTICO_LOG__LEVEL=info", "is not TOML"),
+        ("[proxy\n", "PORTICO_PROXY__HTTPS=:443", "is not TOML"),
         ("", "CONNECT_PROXY_URL=connect.example.com", "is not a URL"),
+        ("", "PORTICO_CONNECT_URL=http://127.0.0.1:8080", "use http://localhost instead"),
+        ("", "PORTICO_CONNECT_URL=http://10.0.0.7", "or set routing = [\"path\"]"),
+        ("", "PORTICO_CONNECT_URL=http://[::1]:8080", "use localhost"),
     ] {
         let found = mistakes(file, &[environment], &[]);
         assert_eq!(found.len(), 1, "{file}: {found:#?}");
@@ -155,26 +171,113 @@ fn settings_that_contradict_each_other_are_mistakes() {
 }
 
 #[test]
+fn every_domain_is_looked_at_whatever_is_wrong_with_the_others() {
+    for (file, expected) in [
+        (
+            "connect_url = \"connect\"\nplatform_url = \"nowhere\"\nsession_domain = \"a b\"",
+            ["connect_url (from", "platform_url (from", "session_domain (from"].as_slice(),
+        ),
+        (
+            "connect_url = \"https://c.example.com\"\nplatform_url = \"https://p.example.org\"\n\
+             session_domain = \"example.net\"",
+            &["session domain example.net", "Platform's p.example.org"],
+        ),
+    ] {
+        let found = mistakes(file, &[], &[]);
+        assert_eq!(found.len(), expected.len(), "{found:#?}");
+        for words in expected {
+            assert!(found.iter().any(|m| m.contains(words)), "{words}: {found:#?}");
+        }
+    }
+    let by_path = [HERE_BY_ADDRESS, "PORTICO_ROUTING=path"];
+    assert!(!settings("", &by_path, &[]).0.domains.has_subdomains());
+}
+
+#[test]
+fn files_are_read_when_the_settings_are_checked() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (short, here) = (file("short", "hello"), directory.path().display().to_string());
+    for path in [&short, &here] {
+        let found = mistakes("", &[HERE], &[("control.token_file", path)]);
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert!(
+            found[0].starts_with("control.token_file (from --control-token-file)"),
+            "{found:?}"
+        );
+        assert!(found[0].contains(path.as_str()) && !found[0].contains("hello"), "{found:#?}");
+    }
+    let long = file("long", "0123456789abcdef\n");
+    let (settings, _) = settings("", &[HERE], &[("control.token_file", &long)]);
+    assert!(matches!(settings.control.token, TokenSource::Given(token)
+        if token.secret() == "0123456789abcdef"));
+
+    let ((cert, key), (_, other)) =
+        (certificate(directory.path(), "a"), certificate(directory.path(), "b"));
+    let text = std::fs::read_to_string(&cert).unwrap();
+    let torn = file("torn", text.rsplit_once("-----END").unwrap().0);
+    for (pairs, expected) in [
+        (format!("{key}:{cert}"), vec!["holds no certificate", "holds no private key"]),
+        (format!("{cert}:{other}"), vec!["are no pair"]),
+        (format!("{torn}:{key},{short}:{key}"), vec!["torn", "short holds no certificate"]),
+    ] {
+        let flags = [("proxy.https", ":0"), ("tls.certificates", pairs.as_str())];
+        let found = mistakes("", &[HERE], &flags);
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert!(found[0].starts_with("tls.certificates (from --tls-certificates)"), "{found:#?}");
+        assert!(expected.iter().all(|words| found[0].contains(words)), "{found:#?}");
+    }
+}
+
+#[test]
 fn what_kubernetes_adds_for_a_service_of_our_name_is_no_mistake() {
     let links = [
         HERE,
         "PORTICO_SERVICE_HOST=10.0.0.1",
         "PORTICO_SERVICE_PORT_HTTP=80",
         "PORTICO_PORT=tcp://10.0.0.1:80",
+        "PORTICO_DNS_PORT=udp://10.0.0.1:53",
+        "PORTICO_PORT_80_TCP=tcp://10.0.0.1:80",
+        "PORTICO_PORT_80_TCP_PROTO=tcp",
         "PORTICO_CONTROL_PORT_7080_TCP_ADDR=10.0.0.1",
     ];
     settings("", &links, &[]);
+    for slip in [
+        "PORTICO_HTTP_PORT=8080",
+        "PORTICO_PORT=8080",
+        "PORTICO_PROXY__PORT=tcp://10.0.0.1:80",
+        "PORTICO_PROXY__SERVICE_PORT=80",
+    ] {
+        let found = mistakes("", &[HERE, slip], &[]);
+        assert!(found.len() == 1 && found[0].contains("is not a setting"), "{slip}: {found:?}");
+    }
+}
+
+#[test]
+fn a_switch_of_todays_that_is_off_asks_for_nothing() {
+    let names =
+        ["CONNECT_SSH_ENABLED", "CONNECT_REDIS_TLS_ENABLE", "CONNECT_REDIS_TLS_SKIP_VERIFY"];
+    for name in names {
+        let notes = |value: &str| settings("", &[HERE, &format!("{name}={value}")], &[]).1;
+        for off in ["false", "False", "0", "off", "no", ""] {
+            assert_eq!(notes(off), [], "{name}={off}");
+        }
+        assert!(matches!(&notes("true")[..], [Note::Warning(text)] if text.contains(name)));
+    }
+    for name in ["CONNECT_REDIS_TLS_CERT_FILE", "CONNECT_REDIS_TLS_KEY_FILE"] {
+        let (_, notes) = settings("", &[HERE, &format!("{name}=/f")], &[]);
+        assert!(matches!(&notes[..], [Note::Warning(text)] if text.contains(name)));
+    }
 }
 
 #[test]
 fn lists_and_certificates_read_the_same_from_everywhere() {
     let directory = tempfile::tempdir().unwrap();
-    let file = |name: &str| {
-        let path = directory.path().join(name);
-        std::fs::write(&path, "").unwrap();
-        path.display().to_string()
-    };
-    let (cert, key) = (file("c"), file("k"));
+    let (cert, key) = certificate(directory.path(), "a");
     let toml = format!(
         "[proxy]\nhttp = false\nhttps = [\"8443\", \"[::1]:0\"]\n\
          [tls]\ncertificates = [{{ cert = \"{cert}\", key = \"{key}\" }}]"
@@ -212,6 +315,30 @@ fn a_secret_is_never_shown() {
     }
     let bad = mistakes("", &[HERE, "PORTICO_CONTROL__TOKEN=very secret"], &[]).concat();
     assert!(!bad.contains("secret"), "{bad}");
+}
+
+#[test]
+fn a_password_in_a_url_is_never_shown() {
+    for (name, url) in [
+        ("store.url", "redis://user:hunter2@redis:6379"),
+        ("store.url", "paper://user:hunter2@drawer"),
+        ("store.url", "user:hunter2@redis"),
+        ("connect_url", "https://user:hunter2@connect.example.com"),
+        ("platform_url", "https://user:hunter2@example.com/path"),
+        ("session_domain", "user:hunter2@example.com"),
+    ] {
+        let mut collected = collect(sources("", &[HERE], &[(name, url)]));
+        let shown = format!(
+            "{}\n{}\n{}",
+            check(&mut collected).unwrap_err(),
+            show::in_force(&collected),
+            show::in_force_json(&collected),
+        );
+        assert!(shown.contains("***@"), "{shown}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+    let store = [("store.url", "embedded:/srv/portico@here")];
+    assert!(show::in_force(&collect(sources("", &[HERE], &store))).contains("/srv/portico@here"));
 }
 
 #[test]

@@ -1,11 +1,16 @@
 //! From collected values to `Settings`. Every key is looked at even after a mistake, so that the
 //! reader hears of all of them in one start.
 
+mod domains;
+
+mod listeners;
+
+mod files;
+
 mod parse;
 
 use std::net::SocketAddr;
 
-use portico_core::domain::{DomainError, Domains, Origin as Url};
 use portico_core::session::Routing;
 use portico_proxy::{AccessLog, CertificateFiles, IoChoice, ListenerSettings};
 
@@ -29,19 +34,20 @@ pub fn check(collected: &mut Collected) -> Result<(Settings, Vec<Note>), Mistake
 /// None only when there are mistakes.
 fn settings(c: &mut Collected) -> Option<Settings> {
     // Each is computed before the first `?` below, or its mistakes would wait for the next start.
-    let domains = domains(c);
     let routing = c.read("routing", |value| {
         let words = value.list().iter().map(String::as_str);
         Routing::from_words(words).map_err(|e| {
             Wrong::new(e.to_string(), "write [\"subdomain\", \"path\"], or one of them")
         })
     });
+    let domains = domains::domains(c, routing.flatten());
     not_yet_supported(c);
     let upstream_networks = c.read("upstream_networks", parse::upstream_networks);
     let proxy = proxy(c);
     let certificates = certificates(c);
     let control = control(c);
     let management = c.read("management.listen", |value| parse::address_or_off(value, LOOPBACK));
+    listeners::apart(c);
     let store = c.read("store.url", parse::store);
     let log = log(c);
     let addresses_file = c.read("addresses_file", parse::file);
@@ -83,58 +89,6 @@ impl Collected {
 
     fn origin(&self, name: &str) -> Option<Origin> {
         Some(self.entry(name).origin.clone())
-    }
-}
-
-fn domains(c: &mut Collected) -> Option<Domains> {
-    let url = |value: &Value| match Url::parse(value.text()) {
-        Ok(_) => Ok(value.text().to_owned()),
-        Err(error) => Err(Wrong::new(
-            error.to_string(),
-            "write scheme, host and, if it is not the scheme's own, port",
-        )),
-    };
-    let connect = c.read("connect_url", url);
-    let platform = c.read("platform_url", url);
-    if connect == Some(None) {
-        let fix = "write connect_url = \"https://connect.example.com\" with your own host, \
-                   set PORTICO_CONNECT_URL or use --connect-url";
-        c.mistake("connect_url", None, Wrong::new("is missing", fix));
-    }
-    let (connect, platform) = (connect??, platform?);
-    let session = c.entry("session_domain").value.as_ref().map(|value| value.text().to_owned());
-    match Domains::new(&connect, platform.as_deref(), session.as_deref()) {
-        Ok(domains) => {
-            if session.is_none() {
-                c.derive("session_domain", &domains.session_domain);
-            }
-            Some(domains)
-        }
-        Err(error) => {
-            let (name, fix) = match error {
-                DomainError::NotADomain(_) => ("session_domain", "write a DNS name"),
-                DomainError::SessionRoot { .. } => {
-                    ("session_domain", "use a domain beside or above the connect host")
-                }
-                DomainError::DifferentRoot { .. } => {
-                    ("platform_url", "serve Portico from the Platform's domain, or leave it out")
-                }
-                DomainError::NotAnOrigin(_) => ("connect_url", "write https://host"),
-            };
-            let origin = c.origin(name);
-            c.mistake(name, origin, Wrong::new(error.to_string(), fix));
-            None
-        }
-    }
-}
-
-impl Collected {
-    /// Shows what is in force for a key whose default follows from `connect_url`.
-    fn derive(&mut self, name: &str, text: &str) {
-        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.key.name == name) {
-            entry.value = Some(Value::Text(text.to_owned()));
-            entry.origin = Origin::Key("connect_url");
-        }
     }
 }
 
@@ -194,9 +148,11 @@ fn proxy(c: &mut Collected) -> Option<ProxySettings> {
 }
 
 fn certificates(c: &mut Collected) -> Option<Vec<CertificateFiles>> {
-    let files = c.read("tls.certificates", parse::certificates)?.unwrap_or_default();
+    let files = c.read("tls.certificates", files::certificates)?.unwrap_or_default();
     let has_listener = c.entry("proxy.https").value.as_ref().is_some_and(|v| !v.is_empty());
     match (has_listener, files.is_empty()) {
+        // What is missing here may stand in a file that could not be read, below too.
+        _ if !c.is_whole => {}
         (true, true) => {
             let fix = "write certificates = [{ cert = \"tls.crt\", key = \"tls.key\" }] below \
                        [tls], or turn proxy.https off";
@@ -217,7 +173,7 @@ fn certificates(c: &mut Collected) -> Option<Vec<CertificateFiles>> {
 fn control(c: &mut Collected) -> Option<ControlSettings> {
     let listen = c.read("control.listen", |value| parse::address(value, LOOPBACK));
     let token = c.read("control.token", parse::token);
-    let file = c.read("control.token_file", parse::file);
+    let file = c.read("control.token_file", files::token);
     let token = match (token?, file?) {
         (Some(_), Some(_)) => {
             let origin = c.origin("control.token");
@@ -225,17 +181,7 @@ fn control(c: &mut Collected) -> Option<ControlSettings> {
             c.mistake("control.token", origin, wrong);
             return None;
         }
-        (Some(token), None) => TokenSource::Given(token),
-        (None, Some(path)) => match std::fs::metadata(&path) {
-            Ok(_) => TokenSource::File(path),
-            Err(error) => {
-                let origin = c.origin("control.token_file");
-                let wrong = format!("{}: {error}", path.display());
-                let fix = "correct the path, or remove the setting to have a token made";
-                c.mistake("control.token_file", origin, Wrong::new(wrong, fix));
-                return None;
-            }
-        },
+        (Some(token), None) | (None, Some(token)) => TokenSource::Given(token),
         (None, None) => TokenSource::Kept,
     };
     Some(ControlSettings { listen: listen??, token })

@@ -3,10 +3,13 @@
 
 use std::fmt;
 
+use portico_core::redact::redact_url;
 use toml::de::DeValue;
 
 use super::mistake::Wrong;
 use super::table::Shape;
+
+const SECRET: &str = "***";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
@@ -20,7 +23,7 @@ impl Value {
     /// From one text: the environment, a flag, a default.
     pub fn from_text(shape: Shape, text: &str) -> Result<Self, Wrong> {
         match shape {
-            Shape::Text | Shape::Secret => Ok(Value::Text(text.trim().to_owned())),
+            Shape::Text | Shape::Url | Shape::Secret => Ok(Value::Text(text.trim().to_owned())),
             Shape::List => Ok(Value::List(words(text))),
             Shape::Certificates => {
                 let pair = |item: &str| match item.trim().split_once(':') {
@@ -81,6 +84,15 @@ impl Value {
         }
     }
 
+    /// As it may be shown: secrets are `***`, here and everywhere.
+    pub fn shown(&self, shape: Shape) -> Self {
+        match shape {
+            Shape::Secret => Value::Text(SECRET.to_owned()),
+            Shape::Url => Value::Text(shown_url(self.text())),
+            Shape::Text | Shape::List | Shape::Certificates => self.clone(),
+        }
+    }
+
     pub fn to_json(&self) -> serde_json::Value {
         match self {
             Value::Text(text) => text.as_str().into(),
@@ -91,6 +103,11 @@ impl Value {
                 .collect(),
         }
     }
+}
+
+/// A URL for people. A directory may have an `@` in its name, and hides nothing.
+pub fn shown_url(url: &str) -> String {
+    if url.starts_with("embedded:") { url.to_owned() } else { redact_url(url) }
 }
 
 /// As TOML.

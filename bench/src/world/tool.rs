@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::client::Client;
-use super::eventually;
 use super::process::Process;
+use super::{TOOL_PATIENCE, eventually_within};
 
 /// A tool that runs, in a home of its own.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl Tool {
         let arguments = arguments(address, home.path());
         let process = Process::start(name, program, &arguments, &settings, home.path());
         let mut tool = Self { address, process: process.asked_to_end(), home };
-        eventually(&format!("{name} answers"), || {
+        eventually_within(TOOL_PATIENCE, &format!("{name} answers"), || {
             if let Some(status) = tool.process.exited() {
                 panic!("{name} ended with {status} instead of starting");
             }

@@ -18,6 +18,7 @@ on_both_io!(
     a_drain_under_load_fails_no_accepted_request,
     requests_in_flight_are_finished,
     a_second_signal_ends_at_once,
+    a_signal_after_post_drain_leaves_websockets_their_time,
     an_idle_process_ends_soon,
 );
 
@@ -140,6 +141,39 @@ fn a_second_signal_ends_at_once(io: Io) {
     world.process.ended();
     assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
     assert!(socket.read().is_err());
+}
+
+/// As Kubernetes ends a pod whose preStop hook drains it. All the while `/readyz` says so.
+fn a_signal_after_post_drain_leaves_websockets_their_time(io: Io) {
+    let mut world = World::start(options(io).set("PORTICO_PROXY__DRAIN_TIMEOUT", "60s"));
+    let upstream = Upstream::websocket_echo();
+    let host = world.session(&upstream).host;
+    let mut socket = world.client().websocket(&host, "/", &[]);
+    let request = "POST /drain HTTP/1.1\r\nHost: m\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(Client::connect(world.management).exchange(request).status, 202);
+    expect_not_ready(&world);
+    world.signal(Signal::SIGTERM);
+    eventually("the signal is seen", || {
+        world.process.stderr().contains("draining already").then_some(())
+    });
+    round_trip(&mut socket, "after the signal");
+    expect_not_ready(&world);
+    assert!(world.process.exited().is_none());
+    let asked = Instant::now();
+    world.signal(Signal::SIGTERM);
+    world.process.ended();
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    assert!(socket.read().is_err());
+}
+
+#[track_caller]
+fn expect_not_ready(world: &World) {
+    let ready = eventually("the process is not ready", || {
+        let ready = Client::connect(world.management).get("m", "/readyz");
+        (ready.status == 503).then_some(ready)
+    });
+    assert_eq!(ready.json()["draining"], true);
+    assert_eq!(Client::connect(world.management).get("m", "/healthz").status, 200);
 }
 
 fn an_idle_process_ends_soon(io: Io) {

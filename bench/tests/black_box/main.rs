@@ -34,6 +34,7 @@ mod websocket;
 mod tls;
 mod proxy_protocol;
 mod networks;
+mod siblings;
 mod routes;
 mod workspaces;
 mod api;

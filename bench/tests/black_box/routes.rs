@@ -29,11 +29,14 @@ fn ten_thousand_changes_close_none_of_a_thousand_connections(io: Io) {
     let host = world.session(&upstream).host;
     let request =
         format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");
-    let mut clients: Vec<Client> = (0..CONNECTIONS).map(|_| world.client()).collect();
-    for client in &mut clients {
+    // Each at once after it connected: a client has ten seconds for its first head.
+    let upgraded = || {
+        let mut client = world.client();
         client.send(&request);
         assert_eq!(client.head().status, 101);
-    }
+        client
+    };
+    let mut clients: Vec<Client> = (0..CONNECTIONS).map(|_| upgraded()).collect();
     std::thread::scope(|scope| {
         for thread in 0..8 {
             let world = &world;

@@ -16,12 +16,16 @@ struct Ended {
 
 /// Runs `portico` with these arguments and settings until it ends by itself.
 fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Ended {
+    run_program(env!("CARGO_BIN_EXE_portico"), arguments, settings)
+}
+
+fn run_program(program: &str, arguments: &[&str], settings: &[(&str, &str)]) -> Ended {
     let directory = TempDir::new().expect("a temporary directory");
     let arguments: Vec<_> = arguments.iter().map(|a| (*a).to_owned()).collect();
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     let settings: Vec<_> = settings.iter().map(owned).collect();
-    let binary = Path::new(env!("CARGO_BIN_EXE_portico"));
-    let mut process = Process::start("portico", binary, &arguments, &settings, directory.path());
+    let program = Path::new(program);
+    let mut process = Process::start("portico", program, &arguments, &settings, directory.path());
     let status = process.ended();
     Ended { code: status.code(), stdout: process.stdout(), stderr: process.stderr() }
 }
@@ -100,21 +104,31 @@ fn the_token_is_never_logged() {
 }
 
 #[test]
-fn a_taken_port_is_told_with_its_address() {
+fn everything_that_cannot_be_used_is_told_at_once_with_its_key() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("a bound listener has an address").to_string();
+    let other = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let other = other.local_addr().expect("a bound listener has an address").to_string();
     let ended = run(
         &["serve"],
         &[
             ("PORTICO_CONNECT_URL", "http://connect.example.com"),
-            ("PORTICO_PROXY__HTTP", &address),
-            ("PORTICO_CONTROL__LISTEN", "127.0.0.1:0"),
-            ("PORTICO_MANAGEMENT__LISTEN", "127.0.0.1:0"),
-            ("PORTICO_STORE__URL", "embedded:store"),
+            ("PORTICO_PROXY__HTTP", &format!("127.0.0.1:0,{address}")),
+            // No machine has an address of TEST-NET-1 (RFC 5737).
+            ("PORTICO_CONTROL__LISTEN", "192.0.2.1:7080"),
+            ("PORTICO_MANAGEMENT__LISTEN", &other),
+            ("PORTICO_STORE__URL", "embedded:/dev/null/portico"),
         ],
     );
-    assert!(matches!(ended.code, Some(64 | 69)), "{:?} {}", ended.code, ended.stderr);
-    assert!(ended.stderr.contains(&address), "{}", ended.stderr);
+    assert_eq!(ended.code, Some(64), "{}", ended.stderr);
+    for expected in [
+        &format!("proxy.http: cannot listen on {address}"),
+        "control.listen: cannot listen on 192.0.2.1:7080",
+        "store.url: cannot use the store's directory /dev/null/portico",
+        "--store-url embedded:./portico-data",
+    ] {
+        assert!(ended.stderr.contains(expected), "{expected}: {}", ended.stderr);
+    }
 }
 
 #[test]
@@ -149,9 +163,32 @@ fn a_store_is_used_by_one_process() {
             ("PORTICO_STORE__URL", &store),
         ],
     );
-    assert!(matches!(ended.code, Some(64 | 69)), "{:?} {}", ended.code, ended.stderr);
-    assert!(ended.stderr.contains("store"), "{}", ended.stderr);
+    assert_eq!(ended.code, Some(64), "{}", ended.stderr);
+    assert!(ended.stderr.contains("store.url: "), "{}", ended.stderr);
     assert_eq!(first.create(&serde_json::json!({})).status, 201, "the first goes on");
+}
+
+#[test]
+fn what_the_machine_lacks_is_not_a_matter_of_settings() {
+    let settings = [
+        ("PORTICO_CONNECT_URL", "http://connect.example.com"),
+        ("PORTICO_PROXY__HTTP", "127.0.0.1:0"),
+        ("PORTICO_CONTROL__LISTEN", "127.0.0.1:0"),
+        ("PORTICO_MANAGEMENT__LISTEN", "127.0.0.1:0"),
+        ("PORTICO_STORE__URL", "embedded:store"),
+    ];
+    let few_files = format!("ulimit -n 200; exec {} serve", env!("CARGO_BIN_EXE_portico"));
+    let ended = run_program("/bin/sh", &["-c", &few_files], &settings);
+    assert_eq!(ended.code, Some(69), "{}", ended.stderr);
+    assert!(ended.stderr.contains("raise `ulimit -n`"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_exit_code_is_the_same_when_nobody_can_be_told() {
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("Linux has it");
+    let mut serve = std::process::Command::new(env!("CARGO_BIN_EXE_portico"));
+    let status = serve.arg("serve").env_clear().stderr(full).status().expect("it can be run");
+    assert_eq!(status.code(), Some(64));
 }
 
 /// `auto` takes what the machine offers and says which.

@@ -196,8 +196,10 @@ fn wrong_certificates_leave_the_old_ones_in_force(io: Io) {
         (failed >= 1.0).then_some(())
     });
     assert_eq!(secure.shown(CONNECT_HOST), shown);
-    let log = secure.world.process.stderr();
-    assert!(log.contains("first.crt"), "the log names the file: {log}");
+    // The log is written by a thread of its own, in its own time.
+    eventually("the log names the file", || {
+        secure.world.process.stderr().contains("first.crt").then_some(())
+    });
 }
 
 fn plain_http_on_a_tls_port_harms_nobody(io: Io) {

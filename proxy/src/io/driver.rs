@@ -27,7 +27,7 @@ const SUBMISSIONS: u32 = 1024;
 /// More than that the kernel keeps aside (IORING_FEAT_NODROP), at a cost.
 const COMPLETIONS: u32 = 16 * 1024;
 
-/// Rings are made one at a time, so that the descriptor that appears is the one just made.
+/// Rings are made and ended one at a time, so that the descriptor that appears is the one just made.
 static MAKING_A_RING: Mutex<()> = Mutex::new(());
 
 /// A thread's event loop before it runs: making it is what a machine can refuse.
@@ -60,8 +60,11 @@ impl EventLoop {
         match self.0 {
             Made::Uring { runtime, buffers } => {
                 let output = runtime.block_on(main(Driver(Kind::Uring(buffers.clone()))));
-                // The ring goes first: after it nothing points to the buffers.
+                // The ring goes first: after it nothing points to the buffers. Not while another is
+                // made, which could get the same descriptor and would be taken for this one.
+                let one_at_a_time = MAKING_A_RING.lock();
                 drop(runtime);
+                drop(one_at_a_time);
                 drop(buffers);
                 output
             }

@@ -55,14 +55,15 @@ impl TlsStream {
         first: Option<Chunk>,
     ) -> Result<Self, HandshakeError> {
         let first = first.unwrap_or(Chunk::EMPTY);
-        let (mut connection, held) = handshake::run(&socket, config, first).await?;
+        let handshake::Done { mut connection, held, read_closed } =
+            handshake::run(&socket, config, first).await?;
         connection.set_buffer_limit(Some(QUEUE_BYTES));
         Ok(Self(Rc::new(Inner {
             socket,
             connection: RefCell::new(connection),
             sending: Mutex::new(()),
             write_closed: Cell::new(false),
-            read_closed: Cell::new(false),
+            read_closed: Cell::new(read_closed),
             held: Cell::new(held),
         })))
     }

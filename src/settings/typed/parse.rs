@@ -2,18 +2,17 @@
 //! how it is written right; none knows which key it reads.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use portico_control::token::Token;
 use portico_core::limits;
-use portico_proxy::CertificateFiles;
 use tracing_subscriber::EnvFilter;
 
 use crate::settings::StoreUrl;
 use crate::settings::mistake::Wrong;
-use crate::settings::value::Value;
+use crate::settings::value::{Value, shown_url};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProxyProtocol {
@@ -135,35 +134,12 @@ pub fn file(value: &Value) -> Result<PathBuf, Wrong> {
     }
 }
 
-/// The files are opened here only to hear of all that are missing at once; the proxy reads them.
-pub fn certificates(value: &Value) -> Result<Vec<CertificateFiles>, Wrong> {
-    let readable = |path: &Path| match std::fs::File::open(path) {
-        Ok(_) => None,
-        Err(error) => Some(format!("{}: {error}", path.display())),
-    };
-    let files: Vec<_> = value
-        .certificates()
-        .iter()
-        .map(|(cert, key)| CertificateFiles { cert: cert.into(), key: key.into() })
-        .collect();
-    let broken: Vec<_> =
-        files.iter().flat_map(|f| [&f.cert, &f.key]).filter_map(|path| readable(path)).collect();
-    if broken.is_empty() {
-        Ok(files)
-    } else {
-        Err(Wrong::new(broken.join("; "), "correct the paths, or the files' rights"))
-    }
-}
-
 /// What is wrong with it must not be said with the text.
-pub fn token(value: &Value) -> Result<String, Wrong> {
-    match Token::parse(value.text()) {
-        Ok(_) => Ok(value.text().to_owned()),
-        Err(error) => Err(Wrong::new(
-            error.to_string(),
-            "use a long random text, such as that of `openssl rand -hex 32`",
-        )),
-    }
+pub fn token(value: &Value) -> Result<Token, Wrong> {
+    Token::parse(value.text()).map_err(|error| {
+        let fix = "use a long random text, such as that of `openssl rand -hex 32`";
+        Wrong::new(error.to_string(), fix)
+    })
 }
 
 pub fn store(value: &Value) -> Result<StoreUrl, Wrong> {
@@ -177,7 +153,7 @@ pub fn store(value: &Value) -> Result<StoreUrl, Wrong> {
             "use embedded:/var/lib/portico; one process holds its own sessions for now",
         )),
         _ => Err(Wrong::new(
-            format!("`{url}` is not embedded:DIR"),
+            format!("`{}` is not embedded:DIR", shown_url(url)),
             "write embedded: and a directory, as in embedded:/var/lib/portico",
         )),
     }

@@ -40,13 +40,22 @@ impl HandshakeError {
     }
 }
 
-/// Until both sides are done and the session ticket is sent. Also gives back the ciphertext that
-/// the client sent right behind its last message.
+/// A connection whose handshake is done.
+pub(super) struct Done {
+    pub(super) connection: ServerConnection,
+    /// The ciphertext that the client sent right behind its last message.
+    pub(super) held: Chunk,
+    /// The client has ended its stream already: all that it says came in one packet with the end of
+    /// the handshake.
+    pub(super) read_closed: bool,
+}
+
+/// Until both sides are done and the session ticket is sent.
 pub(super) async fn run(
     socket: &Socket,
     config: Arc<ServerConfig>,
     first: Chunk,
-) -> Result<(ServerConnection, Chunk), HandshakeError> {
+) -> Result<Done, HandshakeError> {
     let mut connection = ServerConnection::new(config).map_err(HandshakeError::Tls)?;
     let mut records = first;
     let mut begun = false;
@@ -70,21 +79,26 @@ pub(super) async fn run(
                 sent.map_err(io_error)?;
             }
         }
-        if done.map_err(HandshakeError::Tls)? {
-            return Ok((connection, records));
+        if let Some(read_closed) = done.map_err(HandshakeError::Tls)? {
+            return Ok(Done { connection, held: records, read_closed });
         }
     }
 }
 
 /// Uses up `records`, but no further than the end of the handshake: what follows is data, and the
-/// library's buffer for it is small. True when the handshake is done.
-fn advance(connection: &mut ServerConnection, records: &mut Chunk) -> Result<bool, rustls::Error> {
+/// library's buffer for it is small. When the handshake is done: whether the client's stream is, too.
+fn advance(
+    connection: &mut ServerConnection,
+    records: &mut Chunk,
+) -> Result<Option<bool>, rustls::Error> {
+    let mut closed = false;
     while !records.is_empty() && connection.is_handshaking() {
-        if feed(connection, records)? {
+        closed = feed(connection, records)?;
+        if closed && connection.is_handshaking() {
             return Err(rustls::Error::AlertReceived(rustls::AlertDescription::CloseNotify));
         }
     }
-    Ok(!connection.is_handshaking())
+    Ok((!connection.is_handshaking()).then_some(closed))
 }
 
 /// A TLS record begins with its type, 20 to 23; a request with its method.

@@ -302,6 +302,37 @@ fn bytes_in_one_packet_with_the_handshake_are_kept() {
     }
 }
 
+/// A small request and the client's end, which fit one packet with the end of the handshake.
+#[test]
+fn an_end_in_one_packet_with_the_handshake_is_no_failure() {
+    for backend in BACKENDS {
+        let world = world();
+        let (address, server) = world.serve(backend, async |stream| {
+            let question = stream.recv().await.unwrap();
+            assert!(stream.recv().await.unwrap().is_empty());
+            stream.send(&b"answer"[..]).await.0.unwrap();
+            stream.close_write().await.unwrap();
+            question.to_vec()
+        });
+        let (mut tls, mut socket) = (world.connection(), connect(address));
+        tls.write_tls(&mut socket).unwrap();
+        while tls.is_handshaking() {
+            tls.read_tls(&mut socket).unwrap();
+            tls.process_new_packets().unwrap();
+        }
+        tls.writer().write_all(b"question").unwrap();
+        tls.send_close_notify();
+        let mut last_flight_and_data = Vec::new();
+        while tls.wants_write() {
+            tls.write_tls(&mut last_flight_and_data).unwrap();
+        }
+        socket.write_all(&last_flight_and_data).unwrap();
+        let mut answer = String::new();
+        StreamOwned::new(tls, socket).read_to_string(&mut answer).unwrap();
+        assert_eq!((&*server.join().unwrap(), answer.as_str()), (&b"question"[..], "answer"));
+    }
+}
+
 #[test]
 fn a_second_visit_resumes_with_a_ticket() {
     let mut world = world();
@@ -316,6 +347,8 @@ fn a_second_visit_resumes_with_a_ticket() {
         assert_eq!(client.conn.handshake_kind(), Some(expected));
         client.conn.send_close_notify();
         client.flush().unwrap();
+        // To its end: a socket that is closed with a ticket unread in it resets the connection.
+        assert_eq!(client.read_to_end(&mut Vec::new()).unwrap(), 0);
         server.join().unwrap().unwrap();
     }
 }
