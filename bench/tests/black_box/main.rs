@@ -37,6 +37,7 @@ mod observability;
 mod drain;
 mod settings;
 mod demo;
+mod client;
 mod slow;
 
 use portico_bench::world::{Io, Options, World};
