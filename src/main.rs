@@ -5,6 +5,8 @@ mod serve;
 
 mod demo;
 
+mod client;
+
 mod settings;
 
 mod replica;
@@ -22,8 +24,13 @@ use failure::Outcome;
 use settings::show;
 
 fn main() -> ExitCode {
-    let outcome = match command().try_get_matches() {
-        Ok(matches) => run(&matches),
+    let command = command();
+    let outcome = match command.clone().try_get_matches() {
+        // The client has exit codes of its own: the fault may be the API's, or its answer a no.
+        Ok(matches) => match client::run(&command, &matches) {
+            Some(code) => return code,
+            None => run(&matches),
+        },
         Err(usage) => {
             // Nothing is left to tell anybody when standard error is gone.
             let _ = usage.print();
@@ -53,7 +60,7 @@ fn run(matches: &ArgMatches) -> Outcome {
 }
 
 fn command() -> Command {
-    Command::new("portico")
+    let portico = Command::new("portico")
         .version(env!("CARGO_PKG_VERSION"))
         .about("The edge in front of interactive sessions")
         .after_help(
@@ -62,13 +69,15 @@ fn command() -> Command {
              portico demo --upstream http://127.0.0.1:8888   your own tool instead\n  \
              portico serve --config portico.toml     the real thing\n  \
              portico serve --help                    every setting as a flag\n  \
-             portico settings                        every setting as a file",
+             portico settings                        every setting as a file\n  \
+             portico session list                    the client of a running Portico",
         )
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(serve::command())
         .subcommand(demo::command())
-        .subcommand(settings_command())
+        .subcommand(settings_command());
+    client::commands(portico)
 }
 
 fn settings_command() -> Command {
@@ -99,4 +108,15 @@ fn print_settings(matches: &ArgMatches) {
 /// On standard output, which may be a pipe that nobody reads any more.
 fn say(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which clap otherwise finds only in the subcommand that is run.
+    #[test]
+    fn the_command_line_has_no_contradictions() {
+        command().debug_assert();
+    }
 }

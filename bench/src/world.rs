@@ -27,7 +27,8 @@ use self::process::{Process, Signal};
 
 /// The connect host of every world; sessions are its children.
 pub const CONNECT_HOST: &str = "connect.example.com";
-const TOKEN: &str = "black-box-token-0123456789abcdef";
+/// Of every world, for everything.
+pub const TOKEN: &str = "black-box-token-0123456789abcdef";
 /// How long a test waits for what should be there at once; generous because CI machines are slow.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 /// The same for the start of a tool: four at once on two busy cores need half a minute.

@@ -49,6 +49,11 @@ impl Authority {
         paths
     }
 
+    /// Its own certificate, for those who are to trust it.
+    pub fn pem(&self) -> String {
+        self.issuer.pem()
+    }
+
     /// A client that trusts this authority and speaks these versions of TLS.
     pub fn client(&self, versions: &[&'static SupportedProtocolVersion]) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();

@@ -44,6 +44,7 @@ mod back_ends;
 mod drain;
 mod settings;
 mod demo;
+mod client;
 mod slow;
 
 use portico_bench::world::{Io, Options, World};
