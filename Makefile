@@ -33,8 +33,8 @@ lint: ## Format, clippy, the style guide as a test, dependencies (where cargo-de
 		echo 'lint: cargo-deny is not installed, dependencies are not checked' >&2; \
 	fi
 
-tools: ## Install what the tests need: a C compiler, JupyterLab, code-server
-	@$(INSTALL) build lint jupyter code-server
+tools: ## Install what the tests need: a C compiler, Redis, JupyterLab, code-server
+	@$(INSTALL) build lint redis jupyter code-server
 
 browser: ## Install Chromium, for tests in a real browser
 	@$(INSTALL) chromium

@@ -137,15 +137,20 @@ code-server() {
 
 chromium() { need chromium chromium; }
 
-# Debian starts a server when it installs one; these are started by the benchmark alone.
-opponents() {
+# Debian starts a server when it installs one; these are started by tests and benchmarks alone.
+servers() {
   local server
-  for server in haproxy nginx; do
+  for server in "$@"; do
     if command -v "$server" >/dev/null; then continue; fi
     need "$server" "$server"
     service "$server" stop >/dev/null 2>&1 || true
   done
 }
+
+opponents() { servers haproxy nginx; }
+
+# Its binary is the Sentinel, too.
+redis() { servers redis-server; }
 
 fuzz() {
   build
@@ -162,7 +167,7 @@ fuzz() {
 
 for what in "$@"; do
   case $what in
-    build | lint | jupyter | code-server | chromium | opponents | fuzz) "$what" ;;
-    *) fail "unknown: $what (build, lint, jupyter, code-server, chromium, opponents, fuzz)" ;;
+    build | lint | redis | jupyter | code-server | chromium | opponents | fuzz) "$what" ;;
+    *) fail "unknown: $what (build, lint, redis, jupyter, code-server, chromium, opponents, fuzz)" ;;
   esac
 done
