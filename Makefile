@@ -29,8 +29,8 @@ lint: ## Format, clippy, the style guide as a test, what dependencies may bring 
 	cargo test -q -p portico-bench --test tidy
 	PATH="$(CURDIR)/target/tools/cargo-deny/bin:$$PATH" cargo deny check bans licenses sources
 
-tools: ## Install what the tests need: a C compiler, JupyterLab, code-server
-	@$(INSTALL) build lint deny jupyter code-server
+tools: ## Install what the tests need: a C compiler, Redis, JupyterLab, code-server
+	@$(INSTALL) build lint deny redis jupyter code-server
 
 browser: ## Install Chromium, for tests in a real browser
 	@$(INSTALL) chromium

@@ -90,12 +90,13 @@ needs() {
       need haproxy haproxy
       need nginx nginx
       ;;
+    redis) need redis-server redis-server ;;
     fuzz)
       need_rust
       need g++ g++
       command -v rustup >/dev/null || told+=("get rustup for a nightly toolchain: https://rustup.rs")
       ;;
-    *) fail "unknown: $1 (build, lint, deny, jupyter, code-server, chromium, opponents, fuzz)" ;;
+    *) fail "unknown: $1 (build, lint, deny, redis, jupyter, code-server, chromium, opponents, fuzz)" ;;
   esac
 }
 
@@ -209,13 +210,20 @@ code-server() {
 
 chromium() { :; }
 
-# Debian starts a server when it installs one; these are started by the benchmark alone.
-opponents() {
+# Debian starts a server when it installs one; these are started by tests and benchmarks alone.
+stop_servers() {
   local package
   for package in "${missing[@]}"; do
-    case $package in haproxy | nginx) service "$package" stop >/dev/null 2>&1 || true ;; esac
+    case $package in
+      haproxy | nginx | redis-server) service "$package" stop >/dev/null 2>&1 || true ;;
+    esac
   done
 }
+
+opponents() { stop_servers; }
+
+# Its binary is the Sentinel, too.
+redis() { stop_servers; }
 
 fuzz() {
   if ! rustup toolchain list | grep -q '^nightly'; then

@@ -13,9 +13,11 @@
 pub mod change;
 pub mod embedded;
 pub mod query;
+pub mod redis;
 pub mod view;
 pub mod write;
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -26,6 +28,8 @@ use portico_core::limits;
 use portico_core::record::{Document, DocumentKey, Kind, Record, RecordError, Version};
 use portico_core::session::{Name, Session};
 
+use self::redis::Redis;
+pub use self::redis::{RedisFailure, RedisOptions, Report};
 pub use change::{Change, Entry, Position};
 use embedded::Embedded;
 pub use query::{AuditPage, AuditQuery, Page, Query};
@@ -148,8 +152,13 @@ impl Default for Bounds {
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("`{0}` is not the URL of a store that this version knows: write embedded:DIRECTORY")]
+    #[error(
+        "`{0}` is not the URL of a store: write embedded:DIRECTORY, or redis://… as the \
+         documentation of the store says"
+    )]
     Url(String),
+    #[error(transparent)]
+    Redis(RedisFailure),
     #[error("cannot use the store's directory {}", directory.display())]
     Directory { directory: PathBuf, source: std::io::Error },
     #[error(
@@ -185,6 +194,7 @@ impl StoreError {
     pub fn is_settings(&self) -> bool {
         match self {
             Self::Url(_) | Self::Directory { .. } | Self::InUse { .. } => true,
+            Self::Redis(failure) => failure.is_settings(),
             Self::Open { .. }
             | Self::Newer { .. }
             | Self::Record(_)
@@ -193,6 +203,15 @@ impl StoreError {
             | Self::Replaced { .. }
             | Self::Failed(_)
             | Self::Ended => false,
+        }
+    }
+}
+
+impl From<RedisFailure> for StoreError {
+    fn from(failure: RedisFailure) -> Self {
+        match failure {
+            RedisFailure::Replaced { known, found } => Self::Replaced { known, found },
+            failure => Self::Redis(failure),
         }
     }
 }
@@ -215,22 +234,50 @@ failures!(
     redb::SetDurabilityError
 );
 
-/// Opens the store that a URL names: `embedded:DIRECTORY`.
-pub async fn open(url: &str) -> Result<Arc<dyn Store>, StoreError> {
-    match url.strip_prefix("embedded:") {
-        Some(directory) if !directory.is_empty() => {
-            Ok(Arc::new(Embedded::open(directory.into(), Bounds::default()).await?))
+/// Which store, and what it needs to be opened.
+#[derive(Debug, Clone)]
+pub enum StoreSettings {
+    Embedded(PathBuf),
+    Redis(RedisOptions),
+}
+
+impl StoreSettings {
+    /// `embedded:DIRECTORY`, or a Redis with everything but its URL as it comes.
+    pub fn of_url(url: &str) -> Result<Self, StoreError> {
+        match url.strip_prefix("embedded:") {
+            Some(directory) if !directory.is_empty() => Ok(Self::Embedded(directory.into())),
+            None if RedisOptions::is_meant_by(url) => Ok(Self::Redis(RedisOptions::new(url))),
+            _ => Err(StoreError::Url(redis::without_password(url))),
         }
-        _ => Err(StoreError::Url(without_password(url))),
     }
 }
 
-/// A URL of a store to come (`redis://user:password@host`) may hold a secret; errors must not.
-fn without_password(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme < at => {
-            format!("{}://***{}", &url[..scheme], &url[at..])
+/// Opens the store that a URL names.
+pub async fn open(url: &str) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(open_with(&StoreSettings::of_url(url)?).await?.0)
+}
+
+/// Opens a store, and says what about it an operator should better change.
+pub async fn open_with(settings: &StoreSettings) -> Result<(Arc<dyn Store>, Report), StoreError> {
+    let bounds = Bounds::default();
+    Ok(match settings {
+        StoreSettings::Embedded(directory) => {
+            (Arc::new(Embedded::open(directory.clone(), bounds).await?), Report::default())
         }
-        _ => url.to_owned(),
-    }
+        StoreSettings::Redis(options) => {
+            let (store, report) = Redis::open(options, bounds).await?;
+            (Arc::new(store), report)
+        }
+    })
+}
+
+/// Of a store that is made now: random, so that no two are the same.
+fn new_identity() -> Result<String, StoreError> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes).map_err(StoreError::Random)?;
+    Ok(bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    }))
 }

@@ -7,36 +7,68 @@
 #[path = "store_contract/rules.rs"]
 mod rules;
 
+#[path = "store_contract/more_rules.rs"]
+mod more_rules;
+
 #[path = "store_contract/embedded.rs"]
 mod embedded;
+
+#[path = "store_contract/redis.rs"]
+mod redis;
+
+#[path = "store_contract/redis_trouble.rs"]
+mod redis_trouble;
+
+#[path = "store_contract/measure.rs"]
+mod measure;
 
 /// Every rule once for one way to open a store. `$open` takes the bounds and answers the store with
 /// whatever must outlive it.
 macro_rules! contract {
-    ($store:ident, $open:path: $($rule:ident),* $(,)?) => {
+    ($store:ident, $open:path) => {
         mod $store {
-            $(
-                #[tokio::test]
-                async fn $rule() {
-                    let (store, _keep) = $open(crate::rules::BOUNDS).await;
-                    crate::rules::$rule(store).await;
-                }
-            )*
+            contract!(
+                rules, $open:
+                a_session_is_kept_as_it_was_put,
+                ids_and_labels_are_taken_once,
+                a_replacement_needs_the_current_version,
+                a_deletion_leaves_a_tombstone_that_a_new_session_replaces,
+                the_oldest_tombstones_are_forgotten_through_the_log,
+                lists_are_paged_and_filtered,
+                changes_come_in_order_and_end_where_the_snapshot_does,
+                a_follower_is_woken_by_a_change,
+                a_position_outside_the_log_is_a_gap,
+                writes_from_many_tasks_are_all_kept,
+                of_many_replacements_of_one_version_one_wins,
+            );
+            contract!(
+                more_rules, $open:
+                documents_are_created_replaced_and_deleted,
+                documents_are_listed_by_kind_in_order,
+                the_audit_log_says_who_did_what,
+                the_audit_log_is_bounded,
+                what_was_done_once_is_not_done_again,
+                idempotency_keys_expire_and_are_bounded,
+                a_full_workspace_takes_no_more,
+                a_heartbeat_lasts_for_its_time,
+                the_identity_stays,
+                a_caller_that_goes_away_leaves_no_half_write,
+            );
         }
+    };
+    ($rules:ident, $open:path: $($rule:ident),* $(,)?) => {
+        $(
+            #[tokio::test]
+            async fn $rule() {
+                let (store, _keep) = $open(crate::rules::BOUNDS).await;
+                crate::$rules::$rule(store).await;
+            }
+        )*
     };
 }
 
-contract!(
-    embedded_store, crate::embedded::open:
-    a_session_is_kept_as_it_was_put,
-    ids_and_labels_are_taken_once,
-    a_replacement_needs_the_current_version,
-    a_deletion_leaves_a_tombstone_that_a_new_session_replaces,
-    the_oldest_tombstones_are_forgotten_through_the_log,
-    lists_are_paged_and_filtered,
-    changes_come_in_order_and_end_where_the_snapshot_does,
-    a_follower_is_woken_by_a_change,
-    a_position_outside_the_log_is_a_gap,
-    writes_from_many_tasks_are_all_kept,
-    of_many_replacements_of_one_version_one_wins,
-);
+contract!(embedded_store, crate::embedded::open);
+contract!(redis_alone, crate::redis::alone);
+contract!(redis_with_tls_and_acl, crate::redis::with_tls_and_acl);
+contract!(redis_with_sentinel, crate::redis::with_sentinel);
+contract!(redis_cluster, crate::redis::cluster);

@@ -146,6 +146,30 @@ pub const STORE_BATCH_MAX: usize = 256;
 pub const STORE_QUEUE_MAX: usize = 1_024;
 /// Page cache of the embedded store: 10,000 sessions are about 10 MiB.
 pub const STORE_CACHE_BYTES: usize = 32 * 1024 * 1024;
+/// Redis: TCP, TLS and login together, in one data centre.
+pub const REDIS_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// An answer that is not here by then is not coming, or too late for whoever asked: a page of 1,000
+/// sessions takes 2 ms, and a Redis that forks for a snapshot of 10 GB stands still for 0.2 s.
+pub const REDIS_RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a write waits for a replica to confirm it: one that is further behind would not be
+/// chosen in a failover.
+pub const REDIS_REPLICA_TIMEOUT: Duration = Duration::from_secs(1);
+/// Any call to a store in Redis, with the wait for a place, a connection and one more try. Below
+/// what a client of the API waits for.
+pub const REDIS_CALL_TIMEOUT: Duration = Duration::from_secs(6);
+/// A follower's read waits inside Redis for as long as this, then asks whether the store is still
+/// the one that it was.
+pub const REDIS_FOLLOW_WAIT: Duration = Duration::from_secs(5);
+/// A connection for writes that was idle for this long is tried first: a write on a dead one would
+/// leave it open whether it was done. One round trip, which a busy writer does not pay.
+pub const REDIS_IDLE_CHECK: Duration = Duration::from_millis(100);
+/// Sessions asked for at once, so that one answer (about 1 MB) does not hold up the others.
+pub const REDIS_PAGE_ITEMS: usize = 1_000;
+/// Old tombstones and idempotency keys that one write forgets. It adds one, so this converges on a
+/// lowered bound, too, and a script's time stays bounded.
+pub const REDIS_FORGET_PER_WRITE: usize = 16;
+/// Addresses of Sentinels or of a Cluster's nodes in one URL.
+pub const REDIS_ADDRESSES_MAX: usize = 16;
 /// Pause of a follower after a store that failed, doubled each time up to the second figure.
 pub const FEED_RETRY_MIN: Duration = Duration::from_millis(50);
 pub const FEED_RETRY_MAX: Duration = Duration::from_secs(5);
@@ -231,3 +255,10 @@ const _: () = assert!(2 * CONTROL_CONNECTIONS_MAX as u64 <= FILES_RESERVED / 2);
 const _: () = assert!(STORE_BATCH_MAX <= STORE_QUEUE_MAX);
 const _: () = assert!(CHANGES_PER_READ_MAX < CHANGE_LOG_ENTRIES_MAX);
 const _: () = assert!(PAGE_ITEMS_MAX <= PAGE_SCAN_MAX);
+const _: () = assert!(REDIS_PAGE_ITEMS <= PAGE_SCAN_MAX);
+const _: () = assert!(REDIS_REPLICA_TIMEOUT.as_millis() < REDIS_RESPONSE_TIMEOUT.as_millis());
+const _: () = assert!(
+    REDIS_CONNECT_TIMEOUT.as_millis() + REDIS_RESPONSE_TIMEOUT.as_millis()
+        < REDIS_CALL_TIMEOUT.as_millis()
+);
+const _: () = assert!(REDIS_FORGET_PER_WRITE > 1, "forgetting keeps up with writing");

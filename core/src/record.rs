@@ -143,6 +143,20 @@ impl Record {
     }
 }
 
+/// The bytes of a record or a document before and after the number of its version, for a store that
+/// knows the number only at the moment of writing. `None` for what `encode` did not write.
+pub fn split_at_version(encoded: &[u8]) -> Option<(&[u8], &[u8])> {
+    let digits = |from: usize| {
+        let length = encoded.get(from..)?.iter().take_while(|b| b.is_ascii_digit()).count();
+        (length > 0).then_some(from + length)
+    };
+    let behind = |from: usize, text: &[u8]| {
+        encoded.get(from..)?.starts_with(text).then_some(from + text.len())
+    };
+    let start = behind(digits(behind(0, b"{\"v\":")?)?, b",\"version\":")?;
+    Some((&encoded[..start], &encoded[digits(start)?..]))
+}
+
 /// Bytes of at most form `newest`. The form is looked at first: a newer one may lack members that
 /// this one needs.
 pub fn of_form<T: DeserializeOwned>(bytes: &[u8], newest: u32) -> Result<T, RecordError> {
@@ -242,6 +256,31 @@ mod tests {
         assert!(matches!(edited("\"v\":2", "\"v\":3"), Err(RecordError::Newer { found: 3, .. })));
         assert!(matches!(Record::decode(br#"{"v":9}"#), Err(RecordError::Newer { found: 9, .. })));
         assert_eq!(edited("\"v\":2", "\"v\":2,\"later\":[1]").unwrap(), record());
+    }
+
+    #[test]
+    fn the_version_can_be_put_in_later() {
+        let document = Document {
+            key: "workspace/genomics".parse().unwrap(),
+            version: Version(0),
+            body: br#"{"v":1,"version":5}"#.to_vec(),
+        };
+        let session = Record { version: Version(0), ..record() };
+        for encoded in [session.encode(), document.encode()] {
+            let (before, after) = split_at_version(&encoded).unwrap();
+            let spliced = [before, b"9007199254740991", after].concat();
+            let version = Version((1 << 53) - 1);
+            if before.starts_with(b"{\"v\":1") {
+                let later = Document { version, ..document.clone() };
+                assert_eq!(Document::decode(&spliced).unwrap(), later);
+            } else {
+                assert_eq!(Record::decode(&spliced).unwrap(), Record { version, ..record() });
+            }
+        }
+        for strange in ["", "{", "{\"v\":", "{\"v\":1", "{\"v\":1,\"version\":", "{\"version\":1}"]
+        {
+            assert_eq!(split_at_version(strange.as_bytes()), None);
+        }
     }
 
     #[test]

@@ -132,18 +132,32 @@ impl Author {
 impl Write {
     /// For the audit log. `stored` is what the write left or took away.
     pub fn audit(&self, stored: &Stored, by: Author) -> AuditRecord {
+        let workspace = match stored {
+            Stored::Session(Record { session, .. }) => Some(session.workspace.clone()),
+            Stored::Document(_) | Stored::Unreadable(_) => None,
+        };
+        AuditRecord { workspace, ..self.audit_unread(by) }
+    }
+
+    /// The same by who does not know what is stored: of a deletion the workspace is missing.
+    pub fn audit_unread(&self, by: Author) -> AuditRecord {
         let verb = match self {
             Self::Put { expected: Expected::Absent, .. }
             | Self::PutDocument { expected: Some(Expected::Absent), .. } => "created",
             Self::Put { .. } | Self::PutDocument { .. } => "changed",
             Self::Delete { .. } | Self::DeleteDocument { .. } => "deleted",
         };
-        let (kind, subject, workspace) = match stored {
-            Stored::Session(Record { session, .. }) => {
-                ("session", format!("sessions/{}", session.id), Some(session.workspace.clone()))
+        let of_session = |id: &SessionId| ("session", format!("sessions/{id}"));
+        let (kind, subject) = match self {
+            Self::Put { session, .. } => of_session(&session.id),
+            Self::Delete { id, .. } => of_session(id),
+            Self::PutDocument { key, .. } | Self::DeleteDocument { key, .. } => {
+                (key.kind.as_str(), key.to_string())
             }
-            Stored::Unreadable(id) => ("session", format!("sessions/{id}"), None),
-            Stored::Document(Document { key, .. }) => (key.kind.as_str(), key.to_string(), None),
+        };
+        let workspace = match self {
+            Self::Put { session, .. } => Some(session.workspace.clone()),
+            _ => None,
         };
         let action = format!("{kind}.{verb}");
         let Author { name: actor, address, at, detail } = by;

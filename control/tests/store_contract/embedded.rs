@@ -64,7 +64,7 @@ async fn a_store_in_use_is_refused_by_name() {
 
 #[tokio::test]
 async fn a_url_of_another_store_is_refused_without_its_password() {
-    for url in ["redis://user:secret@host", "embedded:", "/var/lib/portico"] {
+    for url in ["etcd://user:secret@host", "embedded:", "/var/lib/portico"] {
         let error = store::open(url).await.map(drop).unwrap_err();
         assert!(error.is_settings());
         assert!(error.to_string().contains("embedded:") && !error.to_string().contains("secret"));

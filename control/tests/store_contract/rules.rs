@@ -8,7 +8,7 @@ use portico_core::label::{Label, SessionId};
 use portico_core::record::{Record, Version};
 use portico_core::session::{Session, State, Timestamp};
 
-type Shared = Arc<dyn Store>;
+pub type Shared = Arc<dyn Store>;
 
 /// Small, so that a few writes reach them.
 pub const BOUNDS: Bounds =
@@ -29,7 +29,7 @@ pub async fn create(store: &Shared, session: Session) -> Record {
     store.put(session, Expected::Absent).await.unwrap().unwrap()
 }
 
-async fn all_changes(store: &Shared, mut after: Position) -> Vec<Change> {
+pub async fn all_changes(store: &Shared, mut after: Position) -> Vec<Change> {
     let end = store.snapshot().await.unwrap().position;
     let mut all = Vec::new();
     while after < end {

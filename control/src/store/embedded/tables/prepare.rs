@@ -1,11 +1,9 @@
 //! What happens to the tables when a store is opened: they are made, brought to today's form, and
 //! named.
 
-use std::fmt::Write as _;
-
 use redb::{Database, ReadableTable, TableDefinition};
 
-use super::super::super::{Bounds, Position, StoreError};
+use super::super::super::{Bounds, Position, StoreError, new_identity};
 use super::{COUNTS, FORM, IDENTITY, NUMBERS, TEXTS, Tables, WORKSPACES};
 
 const FORM_NOW: u64 = 2;
@@ -34,20 +32,10 @@ pub fn prepare(database: &Database) -> Result<Position, StoreError> {
     {
         let mut texts = transaction.open_table(TEXTS)?;
         if texts.get(IDENTITY)?.is_none() {
-            texts.insert(IDENTITY, identity()?.as_str())?;
+            texts.insert(IDENTITY, new_identity()?.as_str())?;
         }
     }
     let position = Tables::open(&transaction, Bounds::default())?.position();
     transaction.commit()?;
     Ok(position)
-}
-
-fn identity() -> Result<String, StoreError> {
-    let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes).map_err(StoreError::Random)?;
-    Ok(bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    }))
 }

@@ -1,0 +1,239 @@
+//! The store of several processes: Redis 7 or newer, alone, with Sentinel, or as a Cluster. It must
+//! not know what sessions mean beyond their id, label and workspace.
+//!
+//! **One step.** Each write is one Lua script that checks and changes everything: record, label,
+//! indexes, tombstones, change log, audit log, idempotency key. All keys carry one hash tag
+//! (`{prefix}:…`), so in a Cluster they are in one slot and on one node; a Cluster gives this store
+//! a successor for a failed node, not more room. `keys` lists what is where.
+//!
+//! **Durability.** Redis answers before its replicas have a write: a failover can lose what only
+//! the primary had. Where a replica is connected, a write is therefore acknowledged only after
+//! one has confirmed it (`WAIT 1`); if none does in time, the caller is told that the write may not
+//! stay (`Unconfirmed`). Without one, `appendonly yes` with `appendfsync always` is what keeps
+//! writes over a crash of Redis; with its usual `everysec` it has acknowledged up to two seconds of
+//! writes that are not in the file yet. `min-replicas-to-write 1` keeps a primary that was cut off
+//! from taking more of them. Opening warns when these are missing.
+//!
+//! **Identity.** A store is named at random when it is really new, and never again. Every write,
+//! and all that followers live on, checks the name: after a restart without its data, or a switch
+//! to another Redis, all of that fails with `StoreError::Replaced` until `adopt` is called.
+//! Documents can be read one by one meanwhile, as an operator's consent is one.
+//!
+//! **Rights.** `ACL_RULES` is what a user needs besides `~{prefix}:*`.
+
+mod options;
+
+mod address;
+
+mod server;
+
+mod line;
+
+mod opening;
+
+mod health;
+
+mod keys;
+
+mod scripts;
+
+mod writer;
+
+mod reads;
+
+mod follow;
+
+mod failure;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::redis::{Pipeline, Value};
+use portico_core::label::SessionId;
+use portico_core::limits;
+use portico_core::record::{Document, DocumentKey, Kind, Record};
+use portico_core::session::Name;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    Answer, AuditPage, AuditQuery, Author, Bounds, Conflict, Entry, Gap, Page, Position, Query,
+    Snapshot, Store, StoreError, Stored, Write,
+};
+pub use address::shown as without_password;
+pub use failure::Failure as RedisFailure;
+use failure::Failure;
+use follow::Follow;
+pub use health::Report;
+use keys::Keys;
+use line::{Reader, Which, in_time};
+pub use options::RedisOptions;
+use scripts::Call;
+use server::{Purpose, Server};
+use writer::Job;
+
+/// What an ACL user must be allowed, besides its keys (`~{prefix}:*`). `config|get` may be left
+/// out: then a warning is less precise. The last two are for a Cluster.
+pub const ACL_RULES: &str = "+@connection +info +role +wait +time +mget +mset +get +set +exists \
+    +script|load +eval +evalsha +hget +hmget +hgetall +hset +hdel +hexists +zadd +zrem +zrange \
+    +zrangebyscore +zremrangebyscore +zcard +zlexcount +zpopmin +xadd +xrange +xread +config|get \
+    +cluster|slots +cluster|keyslot";
+
+/// Of the keys and what is in them. A store of another form is refused.
+const FORM_NOW: &str = "1";
+
+pub struct Redis {
+    server: Arc<Server>,
+    reader: Reader,
+    follow: Follow,
+    queue: mpsc::Sender<Job>,
+    bounds: Bounds,
+}
+
+impl Redis {
+    /// To be called on the runtime that is to do the work. A Redis that cannot serve is refused;
+    /// one that is away is waited for where the options say so.
+    pub async fn open(
+        options: &RedisOptions,
+        bounds: Bounds,
+    ) -> Result<(Self, Report), StoreError> {
+        let server = Arc::new(Server::new(options)?);
+        let report = match in_time(server.connect(Purpose::READ)).await {
+            Ok(_) => server.report(),
+            Err(failure) if options.patient && failure.is_passing() => {
+                let failure = crate::with_causes(&failure);
+                Report { warnings: vec![format!("{failure}: Redis is used when it is there")] }
+            }
+            Err(failure) => return Err(failure.into()),
+        };
+        let (queue, jobs) = mpsc::channel(limits::STORE_QUEUE_MAX);
+        tokio::spawn(writer::run(server.clone(), jobs));
+        let (reader, follow) = (Reader::new(server.clone()), Follow::default());
+        Ok((Self { server, reader, follow, queue, bounds }, report))
+    }
+
+    async fn write_now(
+        &self,
+        write: Write,
+        by: Author,
+    ) -> Result<Result<Stored, Conflict>, StoreError> {
+        self.can_be_deleted(&write).await?;
+        let call = Call::new(&write, by, &self.bounds);
+        let (reply, answer) = oneshot::channel();
+        let done = async {
+            self.queue.send(Job { call, reply }).await.map_err(|_| StoreError::Ended)?;
+            Ok::<_, StoreError>(answer.await.map_err(|_| StoreError::Ended)??)
+        };
+        let done = tokio::time::timeout(limits::REDIS_CALL_TIMEOUT, done).await;
+        let outcome = done.unwrap_or(Err(Failure::Silent.into()))?;
+        outcome.read(write, &self.server.identity())
+    }
+
+    /// A script does not know what can be read. A session that cannot is deleted only where no
+    /// version is expected of it, a document never.
+    async fn can_be_deleted(&self, write: &Write) -> Result<(), StoreError> {
+        let keys = &self.server.keys;
+        match write {
+            Write::Delete { id, expected: Some(_) } => {
+                reads::fetch(&self.reader, keys, id).await.map(drop)
+            }
+            Write::DeleteDocument { key, .. } => {
+                reads::document(&self.reader, keys, key).await.map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn beat_now(&self, name: &Name, ttl: Duration) -> Result<(), StoreError> {
+        let now = self.now().await?;
+        let (key, until) = (self.server.keys.beats(), now + ttl.as_millis() as u64);
+        let mut pipe = Pipeline::new();
+        pipe.cmd("ZADD").arg(&key).arg(until).arg(name.as_str());
+        pipe.cmd("ZREMRANGEBYSCORE").arg(&key).arg("-inf").arg(now);
+        self.reader.ask::<Vec<Value>>(&pipe).await?;
+        Ok(())
+    }
+
+    async fn beating_now(&self) -> Result<Vec<Name>, StoreError> {
+        let now = self.now().await?;
+        let mut pipe = Pipeline::new();
+        let after = format!("({now}");
+        pipe.cmd("ZRANGEBYSCORE").arg(self.server.keys.beats()).arg(after).arg("+inf");
+        let (names,): (Vec<String>,) = self.reader.ask(&pipe).await?;
+        // What was written as a name is one.
+        let mut names: Vec<Name> = names.iter().filter_map(|name| name.parse().ok()).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// In milliseconds of Redis's clock, the one that all processes share.
+    async fn now(&self) -> Result<u64, Failure> {
+        let mut pipe = Pipeline::new();
+        pipe.cmd("TIME");
+        let ((seconds, microseconds),): ((u64, u64),) = self.reader.ask(&pipe).await?;
+        Ok(seconds * 1000 + microseconds / 1000)
+    }
+
+    /// Of whatever store is there now; empty when there is none.
+    async fn identity_now(&self) -> Result<Arc<str>, StoreError> {
+        let mut pipe = Pipeline::new();
+        pipe.cmd("GET").arg(self.server.keys.identity());
+        let (identity,): (Option<String>,) = self.reader.ask_any(&pipe).await?;
+        Ok(identity.unwrap_or_default().into())
+    }
+}
+
+impl Store for Redis {
+    fn write(&self, write: Write, by: Author) -> Answer<'_, Result<Stored, Conflict>> {
+        Box::pin(self.write_now(write, by))
+    }
+
+    fn fetch(&self, id: SessionId) -> Answer<'_, Option<Record>> {
+        Box::pin(async move { reads::fetch(&self.reader, &self.server.keys, &id).await })
+    }
+
+    fn list(&self, query: Query) -> Answer<'_, Page> {
+        Box::pin(async move { reads::list(&self.reader, &self.server.keys, &query).await })
+    }
+
+    fn document(&self, key: DocumentKey) -> Answer<'_, Option<Document>> {
+        Box::pin(async move { reads::document(&self.reader, &self.server.keys, &key).await })
+    }
+
+    fn documents(&self, kind: Kind) -> Answer<'_, Vec<Document>> {
+        Box::pin(async move { reads::documents(&self.reader, &self.server.keys, kind).await })
+    }
+
+    fn snapshot(&self) -> Answer<'_, Snapshot> {
+        Box::pin(reads::snapshot(&self.server, &self.reader, &self.follow))
+    }
+
+    fn changes(&self, after: Position) -> Answer<'_, Result<Vec<Entry>, Gap>> {
+        Box::pin(self.follow.changes(&self.server, after))
+    }
+
+    fn audit(&self, query: AuditQuery) -> Answer<'_, AuditPage> {
+        Box::pin(reads::audit(&self.reader, &self.server.keys, query))
+    }
+
+    fn beat(&self, name: Name, ttl: Duration) -> Answer<'_, ()> {
+        Box::pin(async move { self.beat_now(&name, ttl).await })
+    }
+
+    fn beating(&self) -> Answer<'_, Vec<Name>> {
+        Box::pin(self.beating_now())
+    }
+
+    fn identity(&self) -> Answer<'_, Arc<str>> {
+        Box::pin(self.identity_now())
+    }
+
+    fn adopt(&self) -> Answer<'_, Arc<str>> {
+        Box::pin(async {
+            let mut line = in_time(self.reader.any_line()).await?;
+            self.reader.forget(&line).await;
+            self.follow.forget();
+            in_time(opening::name(&mut line, &self.server, Which::Any)).await?;
+            Ok(self.server.identity())
+        })
+    }
+}

@@ -1,0 +1,29 @@
+-- Deletes a session; its label becomes a tombstone.
+local id, expected, tombstones_max = ARGV[8], ARGV[9], tonumber(ARGV[10])
+
+local current = redis.call('HGET', sessions, id)
+if not current then
+  return { 'no', 'missing' }
+end
+if expected ~= '' and version_of(current) ~= expected then
+  return { 'no', 'changed', version_of(current) }
+end
+local label, workspace = label_of(current), workspace_of(current)
+if not label or not workspace then
+  return { 'no', 'damaged', current }
+end
+
+append('deleted', current, label)
+redis.call('HDEL', sessions, id)
+redis.call('HDEL', labels, label)
+redis.call('ZREM', ids, id)
+redis.call('ZREM', workspaces, workspace .. '\0' .. id)
+redis.call('ZADD', tombstones, version, label)
+for _ = 1, forget_max do
+  if redis.call('ZCARD', tombstones) <= tombstones_max then
+    break
+  end
+  append('forgotten', redis.call('ZPOPMIN', tombstones)[1])
+end
+note(workspace)
+return { 'ok', version, current }

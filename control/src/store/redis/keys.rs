@@ -1,0 +1,121 @@
+//! The names of everything that Portico keeps in a Redis. All of them carry one hash tag, the
+//! prefix in braces, so that in a Cluster they are in one slot and a script may change them in one
+//! step. There is a fixed number of them: none has a session's or a workspace's name in it.
+
+use portico_core::record::Kind;
+use portico_core::session::Name;
+
+use super::Failure;
+
+/// Parts of the keys' names, in the order in which the scripts take them.
+const OF_SCRIPTS: [&str; 12] = [
+    "identity",
+    "form",
+    "position",
+    "log",
+    "audit",
+    "sessions",
+    "labels",
+    "ids",
+    "workspaces",
+    "tombstones",
+    "once",
+    "once-order",
+];
+
+#[derive(Debug, Clone)]
+pub struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    /// Braces in the prefix would make another hash tag of it.
+    pub fn new(prefix: &str) -> Result<Self, Failure> {
+        match prefix.parse::<Name>() {
+            Ok(_) if !prefix.contains(['{', '}']) => Ok(Self { prefix: prefix.to_owned() }),
+            _ => Err(Failure::Prefix(prefix.to_owned())),
+        }
+    }
+
+    /// A random text; a string.
+    pub fn identity(&self) -> String {
+        self.key("identity")
+    }
+
+    /// The form of all this; a string.
+    pub fn form(&self) -> String {
+        self.key("form")
+    }
+
+    /// Of the newest change; a string.
+    pub fn position(&self) -> String {
+        self.key("position")
+    }
+
+    /// The change log: a stream with the ids `<position>-0`.
+    pub fn log(&self) -> String {
+        self.key("log")
+    }
+
+    /// The audit log: a stream with the ids `<position>-0`.
+    pub fn audit(&self) -> String {
+        self.key("audit")
+    }
+
+    /// id → record; a hash.
+    pub fn sessions(&self) -> String {
+        self.key("sessions")
+    }
+
+    /// The ids in order: a sorted set, all scores 0.
+    pub fn ids(&self) -> String {
+        self.key("ids")
+    }
+
+    /// `<workspace>\0<id>` in order: a sorted set, all scores 0. One for all workspaces, because a
+    /// script must not touch a key that it was not given.
+    pub fn workspaces(&self) -> String {
+        self.key("workspaces")
+    }
+
+    /// Labels of deleted sessions by the position of the deletion; a sorted set.
+    pub fn tombstones(&self) -> String {
+        self.key("tombstones")
+    }
+
+    /// name → document; a hash for each kind.
+    pub fn documents(&self, kind: Kind) -> String {
+        self.key(&format!("documents:{kind}"))
+    }
+
+    /// Names of living processes by the end of their time in milliseconds of Redis's clock; a
+    /// sorted set.
+    pub fn beats(&self) -> String {
+        self.key("beats")
+    }
+
+    /// What a script is given, but for the documents.
+    pub fn of_scripts(&self) -> impl Iterator<Item = String> {
+        OF_SCRIPTS.into_iter().map(|name| self.key(name))
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{{{}}}:{name}", self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_keys_have_one_hash_tag() {
+        let keys = Keys::new("connect:session").unwrap();
+        assert_eq!(keys.identity(), "{connect:session}:identity");
+        assert_eq!(keys.documents(Kind::AllowList), "{connect:session}:documents:allow-list");
+        assert!(keys.of_scripts().all(|key| key.starts_with("{connect:session}:")));
+        for prefix in ["", "a{b", "a}b", "a b", "{}"] {
+            assert!(Keys::new(prefix).is_err(), "{prefix}");
+        }
+    }
+}
