@@ -137,7 +137,12 @@ impl Feed {
     /// One step: the next changes, or everything when they are gone from the log.
     async fn advance(&mut self, position: Option<Position>) -> Result<Position, StoreError> {
         let Some(position) = position else { return self.load().await };
-        match self.store.changes(position).await? {
+        let changes = match self.store.changes(position).await {
+            // Whether it may be taken is decided where stores are opened.
+            Err(StoreError::Replaced { .. }) => return self.load().await,
+            changes => changes?,
+        };
+        match changes {
             Ok(entries) => {
                 let reached = entries.last().map_or(position, |entry| entry.position);
                 self.followers.iter_mut().for_each(|follower| follower.follow(&entries));
@@ -173,17 +178,19 @@ impl Feed {
     /// The store's, unless it is another store than before: one that was emptied or exchanged is
     /// not obeyed until an operator says so.
     async fn identity(&self) -> Result<Arc<str>, StoreError> {
-        let found = self.store.identity().await?;
-        let Some(known) = self.identity.as_ref().filter(|known| **known != found) else {
-            return Ok(found);
+        let (known, found) = match (self.store.identity().await, &self.identity) {
+            (Ok(found), Some(known)) if *found != **known => (known.to_string(), found.to_string()),
+            (Ok(found), _) => return Ok(found),
+            (Err(StoreError::Replaced { known, found }), _) => (known, found),
+            (Err(error), _) => return Err(error),
         };
         let document = self.store.document(accepted_key()).await?;
         let accepted = document.and_then(|d| serde_json::from_slice::<Accepted>(&d.body).ok());
-        if accepted.is_some_and(|accepted| accepted.identity == *found) {
-            tracing::warn!(%known, %found, "another store was accepted: its sessions are taken");
-            return Ok(found);
+        if accepted.is_some_and(|accepted| accepted.identity == found) {
+            tracing::warn!(known, found, "another store was accepted: its sessions are taken");
+            return self.store.adopt().await;
         }
-        Err(StoreError::Replaced { known: known.to_string(), found: found.to_string() })
+        Err(StoreError::Replaced { known, found })
     }
 
     fn load_cached(&mut self) {

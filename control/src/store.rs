@@ -15,6 +15,7 @@ pub mod embedded;
 pub mod query;
 pub mod redis;
 pub mod view;
+pub mod viewed;
 pub mod write;
 
 use std::fmt::Write as _;
@@ -190,6 +191,16 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the store is not there, or not the one that it was, so that what is known of it is
+    /// the best answer.
+    pub fn is_absence(&self) -> bool {
+        match self {
+            Self::Redis(failure) => failure.is_passing(),
+            Self::Replaced { .. } | Self::Ended => true,
+            _ => false,
+        }
+    }
+
     /// Whether other settings would help (exit code 64), rather than another disk.
     pub fn is_settings(&self) -> bool {
         match self {

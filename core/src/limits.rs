@@ -170,6 +170,9 @@ pub const REDIS_PAGE_ITEMS: usize = 1_000;
 pub const REDIS_FORGET_PER_WRITE: usize = 16;
 /// Addresses of Sentinels or of a Cluster's nodes in one URL.
 pub const REDIS_ADDRESSES_MAX: usize = 16;
+/// While a store on another machine is away, reads are answered from what is known for so long
+/// before it is asked again: each such question takes its time.
+pub const STORE_AWAY_PAUSE: Duration = Duration::from_secs(1);
 /// Pause of a follower after a store that failed, doubled each time up to the second figure.
 pub const FEED_RETRY_MIN: Duration = Duration::from_millis(50);
 pub const FEED_RETRY_MAX: Duration = Duration::from_secs(5);

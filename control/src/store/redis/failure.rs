@@ -101,7 +101,7 @@ impl Failure {
     }
 
     /// Whether it may be over later on, with nothing done about it here.
-    pub(super) fn is_passing(&self) -> bool {
+    pub fn is_passing(&self) -> bool {
         match self {
             Self::Unreachable { .. }
             | Self::Failover { .. }
