@@ -24,9 +24,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use portico_control::store::StoreSettings;
 use portico_control::token::Token;
 use portico_core::domain::Domains;
 use portico_core::session::Routing;
+use portico_core::template::Catalogue;
+use portico_core::workspace::AllowList;
 use portico_proxy::{AccessLog, CertificateFiles, IoChoice, ListenerSettings};
 
 pub use collect::collect;
@@ -39,13 +42,15 @@ pub use typed::check;
 pub struct Settings {
     pub domains: Domains,
     pub routing: Routing,
+    pub allowed_workspaces: AllowList,
+    pub catalogue: Catalogue,
     pub upstream_networks: Vec<IpNet>,
     pub proxy: ProxySettings,
     pub certificates: Vec<CertificateFiles>,
     pub control: ControlSettings,
     /// None: no management listener.
     pub management: Option<SocketAddr>,
-    pub store: StoreUrl,
+    pub store: Store,
     pub log: LogSettings,
     pub addresses_file: Option<PathBuf>,
 }
@@ -64,6 +69,15 @@ pub struct ProxySettings {
 pub struct ControlSettings {
     pub listen: SocketAddr,
     pub token: TokenSource,
+    pub tls: Option<ControlTls>,
+}
+
+/// The API listener's certificate, and who may sign those of its clients (none: no client needs
+/// one).
+#[derive(Debug, Clone)]
+pub struct ControlTls {
+    pub certificate: CertificateFiles,
+    pub client_ca: Option<PathBuf>,
 }
 
 /// Where the API's bearer token comes from.
@@ -75,16 +89,14 @@ pub enum TokenSource {
     Kept,
 }
 
-/// `embedded:DIR`, the only store of this version.
+/// Where sessions are kept, and what is done while that is away.
 #[derive(Debug, Clone)]
-pub struct StoreUrl {
-    pub directory: PathBuf,
-}
-
-impl std::fmt::Display for StoreUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "embedded:{}", self.directory.display())
-    }
+pub struct Store {
+    pub settings: StoreSettings,
+    /// The last that was known of a store on another machine; None: it is not kept.
+    pub cache: Option<PathBuf>,
+    /// Routes older than this are not served; None: however old.
+    pub stale_max: Option<Duration>,
 }
 
 #[derive(Debug)]

@@ -12,12 +12,16 @@ mod parse;
 use std::net::SocketAddr;
 
 use portico_core::session::Routing;
+use portico_core::template::Catalogue;
+use portico_core::workspace::AllowList;
 use portico_proxy::{AccessLog, CertificateFiles, IoChoice, ListenerSettings};
 
 use super::collect::{Collected, Entry, Origin};
 use super::mistake::{Mistakes, Wrong};
 use super::value::Value;
-use super::{ControlSettings, LogFormat, LogSettings, Note, ProxySettings, Settings, TokenSource};
+use super::{
+    ControlSettings, LogFormat, LogSettings, Note, ProxySettings, Settings, Store, TokenSource,
+};
 
 /// The settings with what is to be logged about them, or all mistakes.
 pub fn check(collected: &mut Collected) -> Result<(Settings, Vec<Note>), Mistakes> {
@@ -59,7 +63,9 @@ fn settings(c: &mut Collected) -> Option<Settings> {
         certificates: certificates?,
         control: control?,
         management: management?.flatten(),
-        store: store??,
+        store: Store { settings: store??, cache: None, stale_max: None },
+        allowed_workspaces: AllowList::All,
+        catalogue: Catalogue::builtin(),
         log: log?,
         addresses_file: addresses_file?,
     })
@@ -184,7 +190,7 @@ fn control(c: &mut Collected) -> Option<ControlSettings> {
         (Some(token), None) | (None, Some(token)) => TokenSource::Given(token),
         (None, None) => TokenSource::Kept,
     };
-    Some(ControlSettings { listen: listen??, token })
+    Some(ControlSettings { listen: listen??, token, tls: None })
 }
 
 fn log(c: &mut Collected) -> Option<LogSettings> {

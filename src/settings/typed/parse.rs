@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use portico_control::store::StoreSettings;
 use portico_control::token::Token;
 use portico_core::limits;
 use tracing_subscriber::EnvFilter;
 
-use crate::settings::StoreUrl;
 use crate::settings::mistake::Wrong;
 use crate::settings::value::{Value, shown_url};
 
@@ -142,11 +142,11 @@ pub fn token(value: &Value) -> Result<Token, Wrong> {
     })
 }
 
-pub fn store(value: &Value) -> Result<StoreUrl, Wrong> {
+pub fn store(value: &Value) -> Result<StoreSettings, Wrong> {
     let url = value.text();
     match url.split_once(':') {
         Some(("embedded", directory)) if !directory.is_empty() => {
-            Ok(StoreUrl { directory: directory.into() })
+            Ok(StoreSettings::Embedded(directory.into()))
         }
         Some((scheme, _)) if scheme.starts_with("redis") => Err(Wrong::new(
             "Redis is not yet supported",
