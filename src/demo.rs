@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Arg, ArgMatches, Command, value_parser};
+use portico_control::replica::Role;
 use portico_core::upstream::Upstream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -128,7 +129,7 @@ async fn demo(
     matches: &ArgMatches,
     mut stop: Stop,
 ) -> Outcome {
-    let replica = Replica::start(settings, log).await?;
+    let replica = Replica::start(Role::All, settings, log).await?;
     let mut shown = match (matches.get_one::<Upstream>("upstream"), matches.contains_id("tool")) {
         (Some(own), _) => Shown::Own(own.clone()),
         (None, true) => Shown::Jupyter(Jupyter::start(NAME, directory)?),
@@ -147,7 +148,10 @@ async fn demo(
         "tool": tool,
         "upstream": upstream,
     });
-    let created = client::create(replica.addresses.control, &replica.token, &session).await;
+    let (Some(control), Some(token)) = (replica.addresses.control, &replica.token) else {
+        return Err(Failure::ours(anyhow::anyhow!("a demo has an API and a token")));
+    };
+    let created = client::create(control, token, &session).await;
     let shows = async {
         let created = created.map_err(|error| match shown {
             Shown::Own(_) => Failure::settings(error),

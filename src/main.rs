@@ -7,6 +7,8 @@ mod demo;
 
 mod client;
 
+mod store;
+
 mod settings;
 
 mod replica;
@@ -21,6 +23,7 @@ use std::process::ExitCode;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use failure::Outcome;
+use portico_control::replica::Role;
 use settings::show;
 
 fn main() -> ExitCode {
@@ -49,8 +52,11 @@ fn main() -> ExitCode {
 
 fn run(matches: &ArgMatches) -> Outcome {
     match matches.subcommand() {
-        Some(("serve", matches)) => serve::run(matches),
+        Some(("serve", matches)) => serve::run(Role::All, matches),
+        Some(("proxy", matches)) => serve::run(Role::Proxy, matches),
+        Some(("control", matches)) => serve::run(Role::Control, matches),
         Some(("demo", matches)) => demo::run(matches),
+        Some(("store", matches)) => store::run(matches),
         Some(("settings", matches)) => {
             print_settings(matches);
             Ok(())
@@ -74,8 +80,9 @@ fn command() -> Command {
         )
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(serve::command())
+        .subcommands(serve::commands())
         .subcommand(demo::command())
+        .subcommand(store::command())
         .subcommand(settings_command());
     client::commands(portico)
 }

@@ -1,4 +1,4 @@
-//! One running Portico: every role in one process, started in the order in which they need each
+//! One running Portico: its roles in one process, started in the order in which they need each
 //! other. It wires and contains no logic; what a role does is in its crate.
 
 mod addresses;
@@ -7,24 +7,27 @@ mod listen;
 
 mod token;
 
+mod tls;
+
 mod http;
+
+mod control;
+
+mod status;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use axum::Router;
-use portico_control::api::{self, ApiSettings};
-use portico_control::events::Events;
 use portico_control::feed::{self, FeedHandle, FeedSettings, Follower, Routes};
-use portico_control::rules::SharedRules;
-use portico_control::store;
-use portico_control::token::{Keyring, Token};
+use portico_control::lifespan::LifespansHandle;
+use portico_control::replica::{Heart, Replica as Registration, Role};
+use portico_control::store::{self, Store, StoreSettings};
+use portico_control::token::Token;
 use portico_core::network::UpstreamNetworks;
 use portico_core::route::RouteTable;
-use portico_core::template::Catalogue;
-use portico_core::workspace::AllowList;
-use portico_proxy::management::{self, Readiness};
+use portico_core::session::{Name, Timestamp};
 use portico_proxy::{Proxy, SharedTable};
 use tokio::sync::Notify;
 
@@ -33,137 +36,218 @@ use crate::logging::Log;
 use crate::settings::Settings;
 pub use addresses::Addresses;
 use addresses::AddressesFile;
+use control::Control;
 use http::Servers;
 use listen::Bound;
+use status::Status;
+use tls::ControlAcceptor;
 
 pub struct Replica {
     pub addresses: Addresses,
-    pub token: Token,
-    proxy: Proxy,
-    state: Arc<State>,
+    /// None where the API's tokens are all in the store, or there is no API.
+    pub token: Option<Token>,
+    proxy: Option<Proxy>,
+    status: Arc<Status>,
     /// The API and management, which answer until all else has ended.
     servers: Servers,
+    control_tls: Option<ControlAcceptor>,
+    heart: Heart,
+    _lifespans: Option<LifespansHandle>,
     _addresses_file: Option<AddressesFile>,
 }
 
-/// What the management listener asks and is asked.
-struct State {
-    feed: FeedHandle,
-    table: SharedTable,
-    draining: AtomicBool,
-    drain_requested: Notify,
-}
-
 impl Replica {
-    /// Returns when everything listens and the stored sessions are routable. To be called on the
-    /// control-plane runtime.
-    pub async fn start(settings: Settings, log: &Log) -> Outcome<Replica> {
+    /// Returns when everything listens and what the store holds (or the cache, while it is away) is
+    /// routable. To be called on the control-plane runtime.
+    pub async fn start(role: Role, settings: Settings, log: &Log) -> Outcome<Replica> {
         if let Some(path) = &settings.addresses_file {
             AddressesFile::remove_old(path)?;
         }
-
-        let bound = Bound::bind(&settings);
-        let store = store::open(&settings.store.to_string()).await.map_err(Failure::from);
+        let bound = Bound::bind(role, &settings);
+        let store = open_store(&settings).await;
         let (bound, store) = match (bound, store) {
             (Ok(bound), Ok(store)) => (bound, store),
             (Err(one), Err(other)) => return Err(one.and(other)),
             (Err(failure), Ok(_)) | (Ok(_), Err(failure)) => return Err(failure),
         };
-        let Bound { traffic, control, management, addresses } = bound;
+        let Bound { traffic, control: control_listener, management, addresses } = bound;
         let upstream_networks = UpstreamNetworks {
             allowed: settings.upstream_networks.clone(),
             own_listeners: addresses.all(),
             own_addresses: listen::own_addresses()?,
         };
+        let remote = is_remote(&settings);
 
-        let token = token::obtain(&settings.control.token, &settings.store)?;
         let table: SharedTable = Arc::new(ArcSwap::from_pointee(RouteTable::default()));
-        let catalogue = Catalogue::builtin();
-        let keyring = Keyring::new(Some(&token));
-        let rules = SharedRules::new(AllowList::All, catalogue.clone());
-        let (events, events_follower) = Events::new();
-        let followers: Vec<Box<dyn Follower>> = vec![
-            Box::new(Routes::new(table.clone(), AllowList::All)),
-            Box::new(keyring.follower()),
-            Box::new(rules.follower()),
-            Box::new(events_follower),
-        ];
-        let feed = feed::start(store.clone(), followers, FeedSettings::default()).await?;
+        let mut followers: Vec<Box<dyn Follower>> = Vec::new();
+        if role.has_proxy() {
+            let allowed = settings.allowed_workspaces.clone();
+            followers.push(Box::new(Routes::new(table.clone(), allowed)));
+        }
+        let (mut token, mut control) = (None, None);
+        if role.has_control() {
+            token = token::obtain(&settings.control.token, &settings.store.settings)?;
+            let mut plane = Control::new(&settings, token.as_ref());
+            followers.extend(plane.followers(remote));
+            control = Some(plane);
+        }
+        let feed = start_feed(&settings, store.clone(), followers).await?;
+        if role.has_control() && token.is_none() {
+            token::first(&*store).await;
+        }
 
-        let for_proxy = proxy_settings(&settings, upstream_networks.clone());
-        let proxy = Proxy::start(for_proxy, traffic, table.clone())?;
-        proxy.registry().register(Box::new(log.dropped()?)).map_err(Failure::ours)?;
-        let for_api = ApiSettings {
-            domains: settings.domains,
-            default_routing: settings.routing,
-            upstream_networks,
-            allowed_workspaces: AllowList::All,
-            catalogue,
-            keyring,
-            rules,
-            events,
-            metrics: proxy.registry(),
+        let proxy = match traffic {
+            Some(traffic) => {
+                let settings = proxy_settings(&settings, upstream_networks.clone());
+                Some(Proxy::start(settings, traffic, table.clone())?)
+            }
+            None => None,
         };
+        let metrics = proxy.as_ref().map_or_else(prometheus::Registry::new, Proxy::registry);
+        metrics.register(Box::new(log.dropped()?)).map_err(Failure::ours)?;
+        let heart = start_heart(role, store.clone())?;
 
-        let state = Arc::new(State {
+        let status = Arc::new(Status {
             feed,
-            table,
+            table: role.has_proxy().then_some(table),
             draining: AtomicBool::new(false),
             drain_requested: Notify::new(),
         });
-        let mut servers = Servers::new(&proxy.registry());
-        servers.serve("control", control, api::router(for_api, store));
+        let mut servers = Servers::new(&metrics);
+        let control_tls = settings.control.tls.clone().map(ControlAcceptor::new).transpose()?;
+        let mut lifespans = None;
+        if let (Some(control), Some(listener)) = (control, control_listener) {
+            let networks = upstream_networks;
+            let (router, handle): (Router, _) =
+                control.serve(&settings, store, remote, networks, metrics.clone());
+            servers.serve("control", listener, router, control_tls.clone());
+            lifespans = Some(handle);
+        }
         if let Some(listener) = management {
-            servers.serve("management", listener, state.management(proxy.registry()));
+            servers.serve("management", listener, status.management(&metrics), None);
         }
         let file = settings.addresses_file.map(|path| addresses.write(path)).transpose()?;
-        Ok(Replica { addresses, token, proxy, state, servers, _addresses_file: file })
+        Ok(Replica {
+            addresses,
+            token,
+            proxy,
+            status,
+            servers,
+            control_tls,
+            heart,
+            _lifespans: lifespans,
+            _addresses_file: file,
+        })
     }
 
     /// How many routes the workers have. A session is among them soon after it was created.
     pub fn routes(&self) -> usize {
-        self.state.table.load().len()
+        self.status.table.as_ref().map_or(0, |table| table.load().len())
     }
 
     /// `POST /drain` was called.
     pub async fn drain_requested(&self) {
-        self.state.drain_requested.notified().await;
+        self.status.drain_requested.notified().await;
     }
 
     /// No new connections; the open ones finish, WebSockets until the drain timeout.
     pub fn drain(&self) {
-        self.state.draining.store(true, Ordering::Release);
-        self.proxy.drain();
+        self.status.draining.store(true, Ordering::Release);
+        if let Some(proxy) = &self.proxy {
+            proxy.drain();
+        }
     }
 
     pub fn is_draining(&self) -> bool {
-        self.state.draining.load(Ordering::Acquire)
+        self.status.is_draining()
     }
 
     pub fn close_now(&self) {
-        self.state.draining.store(true, Ordering::Release);
-        self.proxy.close_now();
+        self.status.draining.store(true, Ordering::Release);
+        if let Some(proxy) = &self.proxy {
+            proxy.close_now();
+        }
     }
 
     /// After a change of their files, which a later handshake then sees.
     pub fn reload_changed_certificates(&self) -> Outcome<bool> {
-        self.proxy.reload_changed_certificates().map_err(Failure::settings)
+        let api = self.control_tls.as_ref().map_or(Ok(false), ControlAcceptor::reload)?;
+        let proxy = self.proxy.as_ref().map_or(Ok(false), Proxy::reload_changed_certificates);
+        Ok(proxy.map_err(Failure::settings)? || api)
     }
 
-    /// All workers are done.
+    /// All workers are done. Without a data plane there is nothing to wait for but the wish to end.
     pub async fn finished(&self) {
-        self.proxy.finished().await;
+        match &self.proxy {
+            Some(proxy) => proxy.finished().await,
+            None => {
+                while !self.is_draining() {
+                    tokio::time::sleep(portico_core::limits::SWEEP_INTERVAL).await;
+                }
+            }
+        }
     }
 
     pub fn reload_certificates(&self) -> Outcome {
-        self.proxy.reload_certificates().map_err(Failure::settings)
+        self.control_tls.as_ref().map_or(Ok(false), ControlAcceptor::reload)?;
+        self.proxy.as_ref().map_or(Ok(()), Proxy::reload_certificates).map_err(Failure::settings)
     }
 
     /// Waits for the workers' threads, and stops the rest. After `finished`.
     pub async fn join(self) {
+        self.heart.leave().await;
         self.servers.stop().await;
-        self.proxy.join();
+        if let Some(proxy) = self.proxy {
+            proxy.join();
+        }
     }
+}
+
+/// A store on another machine may be away, also now.
+fn is_remote(settings: &Settings) -> bool {
+    match settings.store.settings {
+        StoreSettings::Embedded(_) => false,
+        StoreSettings::Redis(_) => true,
+    }
+}
+
+pub async fn open_store(settings: &Settings) -> Outcome<Arc<dyn Store>> {
+    let mut store = settings.store.settings.clone();
+    if let StoreSettings::Redis(options) = &mut store {
+        options.patient = true;
+    }
+    let (store, report) = store::open_with(&store).await?;
+    for warning in report.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(store)
+}
+
+async fn start_feed(
+    settings: &Settings,
+    store: Arc<dyn Store>,
+    followers: Vec<Box<dyn Follower>>,
+) -> Outcome<FeedHandle> {
+    let remote = is_remote(settings);
+    let for_feed = FeedSettings {
+        cache: settings.store.cache.clone().filter(|_| remote),
+        patient: remote,
+        stale_max: settings.store.stale_max,
+    };
+    Ok(feed::start(store, followers, for_feed).await?)
+}
+
+fn start_heart(role: Role, store: Arc<dyn Store>) -> Outcome<Heart> {
+    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    let host = host.unwrap_or_else(|| "unknown".to_owned());
+    let Timestamp(started_at_ms) = store::Author::portico().at;
+    // Distinct also where two run on one host, or one is started again at once.
+    let random = getrandom::u32().map_err(Failure::machine)?;
+    let id = format!("{}-{random:08x}", role.as_str());
+    let name: Name = id.parse().map_err(Failure::ours)?;
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let registration = Registration { role, version, host, started_at_ms };
+    Ok(Heart::start(store, name, registration, role.has_control()))
 }
 
 fn proxy_settings(settings: &Settings, networks: UpstreamNetworks) -> portico_proxy::Settings {
@@ -178,38 +262,5 @@ fn proxy_settings(settings: &Settings, networks: UpstreamNetworks) -> portico_pr
         upstream_networks: networks,
         certificates: settings.certificates.clone(),
         access_log: proxy.access_log,
-    }
-}
-
-impl State {
-    fn management(self: &Arc<Self>, registry: prometheus::Registry) -> Router {
-        let (ready, drain) = (self.clone(), self.clone());
-        management::router(
-            registry,
-            Arc::new(move || ready.readiness()),
-            Arc::new(move || drain.drain_requested.notify_one()),
-        )
-    }
-
-    /// A feed that cannot read the store is told, but is no reason to take traffic away: the routes
-    /// in the table still work.
-    fn readiness(&self) -> Readiness {
-        let status = self.feed.status();
-        let draining = self.draining.load(Ordering::Acquire);
-        let feed = serde_json::json!({
-            "position": status.position.0,
-            "snapshots": status.snapshots,
-            "unreadable": status.unreadable,
-            "failure": status.failure,
-        });
-        let detail = [
-            ("draining", draining.into()),
-            ("routes", self.table.load().len().into()),
-            ("feed", feed),
-        ];
-        Readiness {
-            ready: !draining,
-            detail: detail.map(|(name, value)| (name.to_owned(), value)).into_iter().collect(),
-        }
     }
 }

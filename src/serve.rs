@@ -1,6 +1,8 @@
-//! `portico serve`: the life of a Portico from its settings to the last signal.
+//! `portico serve`, `proxy` and `control`: the life of a Portico from its settings to the last signal.
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use portico_control::replica::Role;
+use portico_control::store::StoreSettings;
 use portico_core::label::Label;
 use portico_core::limits;
 use tokio::runtime::{Builder, Runtime};
@@ -9,25 +11,56 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::failure::{Failure, Outcome};
 use crate::logging::{self, Log};
 use crate::replica::Replica;
-use crate::settings::{self, Settings, Sources, show};
+use crate::settings::{self, Mistake, Mistakes, Settings, Sources, show};
 
-pub fn command() -> Command {
-    Command::new("serve")
-        .about("Run control and data plane in this process")
-        .long_about(
-            "Run control and data plane in this process: the /v1 API, the store, and the\n\
-             listeners that send clients to their sessions.\n\n\
-             A flag wins over PORTICO_* in the environment, that over the file, that over the\n\
-             names of today's installs (CONNECT_PROXY_URL and others), that over the default.",
-        )
-        .after_help(
-            "Examples:\n  \
-             portico serve --connect-url https://connect.example.com --proxy-http 0.0.0.0:8080\n  \
-             portico serve --config portico.toml --io uring\n  \
-             portico serve --config portico.toml --print-config    what is in force\n\n\
-             Signals: TERM or INT drains, a second one ends at once; HUP reads certificates.\n\
-             Exit codes: 64 correct your settings, 69 this machine lacks something, 1 our fault.",
-        )
+/// `serve`, `proxy` and `control`: the same life with more or fewer roles.
+pub fn commands() -> [Command; 3] {
+    [
+        with_settings(Command::new("serve"))
+            .about("Run control and data plane in this process")
+            .long_about(
+                "Run control and data plane in this process: the /v1 API, the store, and the\n\
+                 listeners that send clients to their sessions.\n\n\
+                 A flag wins over PORTICO_* in the environment, that over the file, that over the\n\
+                 names of today's installs (CONNECT_PROXY_URL and others), that over the default.",
+            )
+            .after_help(format!(
+                "Examples:\n  \
+                 portico serve --connect-url https://connect.example.com --proxy-http \
+                 0.0.0.0:8080\n  \
+                 portico serve --config portico.toml --io uring\n  \
+                 portico serve --config portico.toml --print-config    what is in force\n\n{END}"
+            )),
+        with_settings(Command::new("proxy"))
+            .about("Run only the data plane, beside others that share a Redis")
+            .long_about(
+                "Run only the data plane: the listeners that send clients to their sessions. It\n\
+                 learns of sessions from the Redis that it shares with `portico control`, and goes\n\
+                 on with what it knows, also after a restart, while that is away.",
+            )
+            .after_help(format!(
+                "Example:\n  \
+                 portico proxy --config portico.toml --store-url redis://redis:6379\n\n{END}"
+            )),
+        with_settings(Command::new("control"))
+            .about("Run only the /v1 API, beside proxies that share a Redis")
+            .long_about(
+                "Run only the control plane: the /v1 API, for any number of `portico proxy` that\n\
+                 share its Redis. Several may run; none of them has to for clients to be served.",
+            )
+            .after_help(format!(
+                "Example:\n  \
+                 portico control --config portico.toml --store-url redis://redis:6379\n\n{END}"
+            )),
+    ]
+}
+
+const END: &str = "Signals: TERM or INT drains, a second one ends at once; HUP reads \
+                   certificates.\nExit codes: 64 correct your settings, 69 this machine lacks \
+                   something, 1 our fault.";
+
+fn with_settings(command: Command) -> Command {
+    command
         .args(settings::arguments())
         .arg(
             Arg::new(PRINT)
@@ -47,7 +80,7 @@ pub fn command() -> Command {
 const PRINT: &str = "print-config";
 const JSON: &str = "json";
 
-pub fn run(matches: &ArgMatches) -> Outcome {
+pub fn run(role: Role, matches: &ArgMatches) -> Outcome {
     let mut collected = settings::collect(Sources::of_process(matches));
     let checked = settings::check(&mut collected);
     if matches.get_flag(PRINT) {
@@ -58,10 +91,31 @@ pub fn run(matches: &ArgMatches) -> Outcome {
         return checked.map(|_| ()).map_err(Failure::from);
     }
     let (settings, notes) = checked?;
+    check_shared(role, &settings)?;
     let log = logging::start(&settings.log)?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "portico starts");
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), role = role.as_str(), "portico starts");
     logging::tell(&notes);
-    runtime()?.block_on(serve(settings, &log))
+    runtime()?.block_on(serve(role, settings, &log))
+}
+
+/// An embedded store is of one process: roles of their own need one that they can share.
+fn check_shared(role: Role, settings: &Settings) -> Outcome {
+    match (role, &settings.store.settings) {
+        (Role::Proxy | Role::Control, StoreSettings::Embedded(directory)) => {
+            let mistake = Mistake {
+                name: "store.url".to_owned(),
+                origin: None,
+                wrong: format!(
+                    "embedded:{} is of one process, and `portico {}` shares its store with others",
+                    directory.display(),
+                    role.as_str()
+                ),
+                fix: "write redis://HOST:6379, or run `portico serve`".to_owned(),
+            };
+            Err(Mistakes(vec![mistake]).into())
+        }
+        (Role::All, _) | (_, StoreSettings::Redis(_)) => Ok(()),
+    }
 }
 
 /// For the control plane; the workers bring their own.
@@ -75,21 +129,23 @@ pub fn runtime() -> Outcome<Runtime> {
         .map_err(Failure::machine)
 }
 
-async fn serve(settings: Settings, log: &Log) -> Outcome {
+async fn serve(role: Role, settings: Settings, log: &Log) -> Outcome {
     // Before anything starts, or an early signal would kill it half-way.
     let signals = Signals::new()?;
     let label = Label::parse("label").map_err(Failure::ours)?;
     let (subdomain, path) = settings.domains.urls(&label, settings.routing);
-    let replica = Replica::start(settings, log).await?;
+    let replica = Replica::start(role, settings, log).await?;
     let addresses = &replica.addresses;
     tracing::info!(
         http = ?addresses.http,
         https = ?addresses.https,
-        control = %addresses.control,
+        control = addresses.control.map(tracing::field::display),
         management = addresses.management.map(tracing::field::display),
         "portico listens"
     );
-    tracing::info!(subdomain, path, "a session called `label` answers here");
+    if role.has_proxy() {
+        tracing::info!(subdomain, path, "a session called `label` answers here");
+    }
     let asked = signals.until_finished(&replica).await;
     replica.join().await;
     match asked {

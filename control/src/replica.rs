@@ -45,6 +45,13 @@ impl Role {
         }
     }
 
+    pub fn has_control(self) -> bool {
+        match self {
+            Self::All | Self::Control => true,
+            Self::Proxy => false,
+        }
+    }
+
     pub fn has_proxy(self) -> bool {
         match self {
             Self::All | Self::Proxy => true,

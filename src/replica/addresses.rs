@@ -16,7 +16,8 @@ use crate::failure::{Failure, Outcome};
 pub struct Addresses {
     pub http: Vec<SocketAddr>,
     pub https: Vec<SocketAddr>,
-    pub control: SocketAddr,
+    /// None where there is no API.
+    pub control: Option<SocketAddr>,
     pub management: Option<SocketAddr>,
 }
 
@@ -27,12 +28,12 @@ impl Addresses {
     /// `settings` and `listeners` are in the same order.
     pub fn of(
         settings: &[ListenerSettings],
-        listeners: &Listeners,
-        control: &TcpListener,
+        listeners: Option<&Listeners>,
+        control: Option<&TcpListener>,
         management: Option<&TcpListener>,
     ) -> Outcome<Self> {
         let local = |listener: &TcpListener| listener.local_addr().map_err(Failure::machine);
-        let bound = listeners.addresses();
+        let bound = listeners.map(Listeners::addresses).unwrap_or_default();
         let of_kind = |tls: bool| {
             let all = settings.iter().zip(&bound);
             all.filter(|(listener, _)| listener.tls == tls).map(|(_, address)| *address).collect()
@@ -40,14 +41,14 @@ impl Addresses {
         Ok(Self {
             http: of_kind(false),
             https: of_kind(true),
-            control: local(control)?,
+            control: control.map(local).transpose()?,
             management: management.map(local).transpose()?,
         })
     }
 
     pub fn all(&self) -> Vec<SocketAddr> {
         let traffic = self.http.iter().chain(&self.https);
-        traffic.chain([&self.control]).chain(&self.management).copied().collect()
+        traffic.chain(&self.control).chain(&self.management).copied().collect()
     }
 
     /// Whoever waits for the file finds all of it or none: it is written beside and renamed.

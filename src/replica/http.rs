@@ -3,20 +3,26 @@
 //! connection for ever. What is served is not known here.
 
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use nix::sys::socket::{setsockopt, sockopt};
 use portico_core::limits;
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use super::tls::ControlAcceptor;
 
 /// All servers of a process, which end together.
 pub struct Servers {
@@ -60,10 +66,17 @@ impl Servers {
     }
 
     /// `name` is for log and metric. Must be called on a runtime.
-    pub fn serve(&mut self, name: &'static str, listener: TcpListener, router: Router) {
+    pub fn serve(
+        &mut self,
+        name: &'static str,
+        listener: TcpListener,
+        router: Router,
+        tls: Option<ControlAcceptor>,
+    ) {
         let listener = Listener {
             name,
             listener,
+            tls,
             places: Arc::new(Semaphore::new(self.bounds.connections)),
             full: self.full.with_label_values(&[name]),
         };
@@ -83,6 +96,7 @@ impl Servers {
 struct Listener {
     name: &'static str,
     listener: TcpListener,
+    tls: Option<ControlAcceptor>,
     places: Arc<Semaphore>,
     full: IntCounter,
 }
@@ -100,9 +114,11 @@ async fn accept(
             accepted = listener.one() => accepted,
         };
         match accepted {
-            Ok((stream, place)) => {
-                let connection = connection(stream, router.clone(), bounds, stop.clone(), place);
-                tokio::spawn(connection);
+            Ok((stream, peer, place)) => {
+                let router = router.clone().layer(Extension(ConnectInfo(peer)));
+                let tls = listener.tls.as_ref().map(ControlAcceptor::acceptor);
+                let connection = Connection { router, bounds, stop: stop.clone(), _place: place };
+                tokio::spawn(connection.run(stream, tls));
             }
             Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
             Err(error) => {
@@ -121,48 +137,59 @@ async fn accept(
 impl Listener {
     /// A place is reserved before the accept: who comes when all are taken waits in the kernel's
     /// queue.
-    async fn one(&self) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    async fn one(&self) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
         if self.places.available_permits() == 0 {
             self.full.inc();
             tracing::warn!(listener = self.name, "all connections are taken: new ones wait");
         }
         let place = self.places.clone().acquire_owned().await;
         let place = place.expect("nobody closes the semaphore");
-        let (stream, _) = self.listener.accept().await?;
-        Ok((stream, place))
+        let (stream, peer) = self.listener.accept().await?;
+        Ok((stream, peer, place))
     }
 }
 
 /// Its errors are the client's: it went away, or sent what is no HTTP.
-async fn connection(
-    stream: TcpStream,
+struct Connection {
     router: Router,
     bounds: Bounds,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
     _place: OwnedSemaphorePermit,
-) {
-    // Who asks and then does not read is cut, too: the timeout counts while the window is shut.
-    let timeout = u32::try_from(limits::TCP_USER_TIMEOUT.as_millis()).unwrap_or(u32::MAX);
-    let prepared = setsockopt(&stream, sockopt::TcpUserTimeout, &timeout);
-    if let Err(error) = prepared.map_err(Into::into).and_then(|()| stream.set_nodelay(true)) {
-        tracing::debug!(%error, "a control-plane connection keeps the kernel's defaults");
+}
+
+impl Connection {
+    async fn run(self, stream: TcpStream, tls: Option<TlsAcceptor>) {
+        // Who asks and then does not read is cut, too: the timeout counts while the window is shut.
+        let timeout = u32::try_from(limits::TCP_USER_TIMEOUT.as_millis()).unwrap_or(u32::MAX);
+        let prepared = setsockopt(&stream, sockopt::TcpUserTimeout, &timeout);
+        if let Err(error) = prepared.map_err(Into::into).and_then(|()| stream.set_nodelay(true)) {
+            tracing::debug!(%error, "a control-plane connection keeps the kernel's defaults");
+        }
+        let Some(tls) = tls else { return self.serve(stream).await };
+        match tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+            Ok(Ok(stream)) => self.serve(stream).await,
+            Ok(Err(error)) => tracing::info!(%error, "TLS handshake with the API failed"),
+            Err(_) => tracing::info!("TLS handshake with the API took too long"),
+        }
     }
-    let mut server = http1::Builder::new();
-    server.timer(TokioTimer::new());
-    server.header_read_timeout(bounds.head_timeout);
-    server.max_buf_size(limits::HEAD_BYTES_MAX);
-    let service = TowerToHyperService::new(router);
-    let mut served = pin!(server.serve_connection(TokioIo::new(stream), service));
-    tokio::select! {
-        _ = served.as_mut() => return,
-        _ = stop.wait_for(|stop| *stop) => served.as_mut().graceful_shutdown(),
+
+    async fn serve(mut self, stream: impl AsyncRead + AsyncWrite + Unpin) {
+        let mut server = http1::Builder::new();
+        server.timer(TokioTimer::new());
+        server.header_read_timeout(self.bounds.head_timeout);
+        server.max_buf_size(limits::HEAD_BYTES_MAX);
+        let service = TowerToHyperService::new(self.router);
+        let mut served = pin!(server.serve_connection(TokioIo::new(stream), service));
+        tokio::select! {
+            _ = served.as_mut() => return,
+            _ = self.stop.wait_for(|stop| *stop) => served.as_mut().graceful_shutdown(),
+        }
+        let _ = served.await;
     }
-    let _ = served.await;
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
     use std::time::Instant;
 
     use axum::routing::get;
@@ -178,7 +205,7 @@ mod tests {
         let mut servers = Servers::with_bounds(Bounds { connections, head_timeout: HEAD_TIMEOUT });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        servers.serve("test", listener, router);
+        servers.serve("test", listener, router, None);
         (servers, address)
     }
 

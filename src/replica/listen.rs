@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use anyhow::Context;
 use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
+use portico_control::replica::Role;
 use portico_proxy::{ListenerSettings, Listeners, StartError};
 use tokio::net::TcpListener;
 
@@ -14,8 +15,8 @@ use crate::failure::{Failure, Outcome};
 use crate::settings::{Mistake, Mistakes, Settings};
 
 pub struct Bound {
-    pub traffic: Listeners,
-    pub control: TcpListener,
+    pub traffic: Option<Listeners>,
+    pub control: Option<TcpListener>,
     pub management: Option<TcpListener>,
     pub addresses: Addresses,
 }
@@ -23,14 +24,16 @@ pub struct Bound {
 impl Bound {
     /// Everything is bound before anything runs: a port in use must not leave half a process, and
     /// the rule for upstreams has to know all of our own addresses. All that fails is told at once.
-    pub fn bind(settings: &Settings) -> Outcome<Self> {
-        let traffic = traffic(settings);
-        let control = bind("control.listen", settings.control.listen);
+    pub fn bind(role: Role, settings: &Settings) -> Outcome<Self> {
+        let traffic = role.has_proxy().then(|| traffic(settings)).transpose();
+        let control = role.has_control().then(|| bind("control.listen", settings.control.listen));
         let management = settings.management.map(|address| bind("management.listen", address));
-        match (traffic, control, management.transpose()) {
+        match (traffic, control.transpose(), management.transpose()) {
             (Ok(traffic), Ok(control), Ok(management)) => {
+                let (traffic_at, control_at) = (traffic.as_ref(), control.as_ref());
                 let listeners = &settings.proxy.listeners;
-                let addresses = Addresses::of(listeners, &traffic, &control, management.as_ref())?;
+                let addresses =
+                    Addresses::of(listeners, traffic_at, control_at, management.as_ref())?;
                 Ok(Self { traffic, control, management, addresses })
             }
             (traffic, control, management) => {

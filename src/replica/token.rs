@@ -42,7 +42,10 @@ pub async fn first(store: &dyn Store) {
         )),
         Ok(None) => {}
         Err(error) => {
-            tracing::warn!(error = format!("{error:#}"), "it is not known whether there are tokens");
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "it is not known whether there are tokens"
+            );
         }
     }
 }

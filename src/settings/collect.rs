@@ -53,6 +53,9 @@ pub fn collect(sources: Sources) -> Collected {
         mistakes: sources.mistakes,
         notes: Vec::new(),
     };
+    for (key, text) in &sources.defaults {
+        collected.set(key, Origin::Default, Value::from_text(key.shape, text));
+    }
     if let Some(file) = &sources.file {
         collected.file(file);
     }

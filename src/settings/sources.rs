@@ -17,6 +17,8 @@ pub struct Sources {
     pub flags: Vec<(&'static Key, String)>,
     pub environment: Vec<(String, String)>,
     pub file: Option<File>,
+    /// What a subcommand brings for keys that mean nothing to it.
+    pub defaults: Vec<(&'static Key, String)>,
     /// What went wrong while gathering.
     pub mistakes: Vec<Mistake>,
 }
@@ -90,6 +92,15 @@ impl Sources {
     pub fn set(&mut self, name: &str, value: impl Into<String>) {
         let key = table::find(name).expect("the caller names a key of the table");
         self.flags.push((key, value.into()));
+    }
+
+    /// A value for a key that nobody else gives one.
+    ///
+    /// # Panics
+    /// When `name` is not in the table, which is a slip in the code of the caller.
+    pub fn set_default(&mut self, name: &'static str, value: impl Into<String>) {
+        let key = table::find(name).expect("the caller names a key of the table");
+        self.defaults.push((key, value.into()));
     }
 
     fn read(&mut self, path: &Path) {

@@ -1,0 +1,83 @@
+//! The control plane of a replica: what follows the feed for the API, the API itself, and what it
+//! does in its own time. Wiring only.
+
+use std::sync::Arc;
+
+use axum::Router;
+use portico_control::api::{self, ApiSettings};
+use portico_control::events::{Events, EventsFollower};
+use portico_control::feed::Follower;
+use portico_control::lifespan::{Lifespans, LifespansHandle};
+use portico_control::rules::SharedRules;
+use portico_control::store::view::View;
+use portico_control::store::{Store, viewed::Viewed};
+use portico_control::token::{Keyring, Token};
+use portico_core::network::UpstreamNetworks;
+
+use crate::settings::Settings;
+
+pub struct Control {
+    keyring: Keyring,
+    rules: SharedRules,
+    events: Events,
+    events_follower: Option<EventsFollower>,
+    lifespans: Lifespans,
+    view: View,
+}
+
+impl Control {
+    pub fn new(settings: &Settings, token: Option<&Token>) -> Self {
+        let allowed = settings.allowed_workspaces.clone();
+        let (events, events_follower) = Events::new();
+        Self {
+            keyring: Keyring::new(token),
+            rules: SharedRules::new(allowed, settings.catalogue.clone()),
+            events,
+            events_follower: Some(events_follower),
+            lifespans: Lifespans::default(),
+            view: View::default(),
+        }
+    }
+
+    /// To be handed to the feed, once. `remote`: the store may be away, so what is known is kept.
+    pub fn followers(&mut self, remote: bool) -> Vec<Box<dyn Follower>> {
+        let mut followers: Vec<Box<dyn Follower>> = vec![
+            Box::new(self.keyring.follower()),
+            Box::new(self.rules.follower()),
+            Box::new(self.lifespans.follower()),
+        ];
+        if let Some(events) = self.events_follower.take() {
+            followers.push(Box::new(events));
+        }
+        if remote {
+            followers.push(Box::new(self.view.follower()));
+        }
+        followers
+    }
+
+    /// The API, and the handle of what ends lifespans.
+    pub fn serve(
+        self,
+        settings: &Settings,
+        store: Arc<dyn Store>,
+        remote: bool,
+        upstream_networks: UpstreamNetworks,
+        metrics: prometheus::Registry,
+    ) -> (Router, LifespansHandle) {
+        let lifespans = self.lifespans.start(store.clone());
+        let store: Arc<dyn Store> =
+            if remote { Arc::new(Viewed::new(store, self.view)) } else { store };
+        let settings = ApiSettings {
+            domains: settings.domains.clone(),
+            default_routing: settings.routing,
+            upstream_networks,
+            allowed_workspaces: settings.allowed_workspaces.clone(),
+            catalogue: settings.catalogue.clone(),
+            keyring: self.keyring,
+            rules: self.rules,
+            events: self.events,
+            metrics,
+        };
+        (api::router(settings, store), lifespans)
+    }
+}
