@@ -9,6 +9,8 @@ pub mod client;
 pub mod websocket;
 pub mod upstream;
 pub mod api;
+pub mod redis;
+pub mod fleet;
 pub mod certificates;
 pub mod tool;
 pub mod jupyter;
@@ -91,6 +93,14 @@ impl Options {
             .set("PORTICO_MANAGEMENT__LISTEN", "127.0.0.1:0")
     }
 
+    fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    fn settings(&self) -> &[(String, String)] {
+        &self.settings
+    }
+
     #[must_use]
     pub fn set(mut self, name: &str, value: impl Into<String>) -> Self {
         self.settings.retain(|(known, _)| known != name);
@@ -133,28 +143,12 @@ impl World {
     }
 
     fn start_in(options: Options, directory: Arc<TempDir>) -> Self {
-        let addresses_file = directory.path().join("addresses.json");
-        // Of an earlier run in the same directory.
-        let _ = std::fs::remove_file(&addresses_file);
         let store = format!("embedded:{}", directory.path().join("store").display());
-        let mut settings = options.settings.clone();
-        if !settings.iter().any(|(name, _)| name == "PORTICO_STORE__URL") {
-            settings.push(("PORTICO_STORE__URL".to_owned(), store));
+        let mut options = options;
+        if !options.settings.iter().any(|(name, _)| name == "PORTICO_STORE__URL") {
+            options.settings.push(("PORTICO_STORE__URL".to_owned(), store));
         }
-        let mut command = options.launcher.clone();
-        command.push(options.binary.display().to_string());
-        let addresses_file_name = addresses_file.display().to_string();
-        command.extend(["serve".to_owned(), "--addresses-file".to_owned(), addresses_file_name]);
-        let (program, arguments) = (Path::new(&command[0]), &command[1..]);
-        let mut process =
-            Process::start("portico", program, arguments, &settings, directory.path());
-        let addresses = eventually("portico writes its addresses", || {
-            if let Some(status) = process.exited() {
-                panic!("portico ended with {status} instead of starting");
-            }
-            let text = std::fs::read_to_string(&addresses_file).ok()?;
-            serde_json::from_str::<serde_json::Value>(&text).ok()
-        });
+        let (process, addresses) = fleet::start("serve", &options, directory.path());
         let address = |value: &serde_json::Value| -> Option<SocketAddr> {
             Some(value.as_str()?.parse().expect("an address in the addresses file"))
         };

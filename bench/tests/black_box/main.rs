@@ -36,6 +36,7 @@ mod proxy_protocol;
 mod networks;
 mod siblings;
 mod routes;
+mod fleet;
 mod workspaces;
 mod api;
 mod observability;

@@ -1,0 +1,76 @@
+//! A real Redis 7 on a port and in a directory of its own, which can be killed, started again with
+//! what it kept, or started empty.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::eventually;
+use super::process::Process;
+
+#[derive(Debug)]
+pub struct Redis {
+    pub address: SocketAddr,
+    process: Option<Process>,
+    directory: TempDir,
+}
+
+impl Redis {
+    /// It keeps what it is told on disk, at once, so that a kill loses nothing.
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("a bound listener has an address");
+        drop(listener);
+        let directory = TempDir::new().expect("a temporary directory");
+        let mut redis = Self { address, process: None, directory };
+        redis.restart();
+        redis
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://{}", self.address)
+    }
+
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill();
+        }
+    }
+
+    /// With what it kept.
+    pub fn restart(&mut self) {
+        self.kill();
+        let directory = self.directory.path();
+        let arguments = [
+            "--port",
+            &self.address.port().to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            "always",
+            "--save",
+            "",
+        ]
+        .map(str::to_owned);
+        let process = Process::start("redis", &program(), &arguments, &[], directory);
+        self.process = Some(process);
+        eventually("redis answers", || TcpStream::connect(self.address).ok());
+    }
+
+    /// As if its disk had been exchanged.
+    pub fn restart_empty(&mut self) {
+        self.kill();
+        let kept = self.directory.path().join("appendonlydir");
+        std::fs::remove_dir_all(kept).expect("redis keeps its data in this directory");
+        self.restart();
+    }
+}
+
+fn program() -> PathBuf {
+    let path = Path::new("/usr/bin/redis-server");
+    assert!(path.exists(), "redis-server is missing: run `make tools`");
+    path.to_owned()
+}
