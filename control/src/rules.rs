@@ -1,7 +1,7 @@
 //! What decides whether a session may be created: the allow-list, the limits of workspaces and the
 //! catalogue of templates, as the settings began them and the feed changed them since.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -78,7 +78,10 @@ impl RulesFollower {
         };
         if let Err(error) = done {
             let error = crate::with_causes(&error);
-            tracing::error!(document = %document.key, error, "it is ignored");
+            tracing::error!(document = %document.key, error, "it cannot be read");
+            if *kind == Kind::AllowList {
+                rules.allowed.list = AllowList::Only(BTreeSet::new());
+            }
         }
     }
 

@@ -51,7 +51,8 @@ impl Routes {
         }
     }
 
-    /// What cannot be read was written by a newer Portico: what was in force stays.
+    /// What cannot be read was written by a newer Portico: what was in force stays, but for the list
+    /// of those who may come in.
     fn document(&mut self, document: &Document) -> Option<RouteChange> {
         let Document { key, body, .. } = document;
         let change = match key.kind {
@@ -64,8 +65,11 @@ impl Routes {
             Kind::Template | Kind::Token | Kind::Store => Ok(None),
         };
         change.unwrap_or_else(|error| {
-            tracing::error!(document = %key, error = crate::with_causes(&error), "it is ignored");
-            None
+            let error = crate::with_causes(&error);
+            tracing::error!(document = %key, error, "it cannot be read");
+            // Who may come in is not known: nobody may.
+            (key.kind == Kind::AllowList)
+                .then(|| RouteChange::Allow(AllowList::Only(BTreeSet::new())))
         })
     }
 

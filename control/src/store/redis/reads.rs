@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use portico_core::label::{Label, SessionId};
 use portico_core::limits;
-use portico_core::record::{AuditRecord, Document, DocumentKey, Kind, Record};
+use portico_core::record::{AuditRecord, Document, DocumentKey, Kind, Record, RecordError};
 use portico_core::session::Name;
 use redis::Pipeline;
 use redis::streams::{StreamId, StreamRangeReply};
@@ -107,10 +107,15 @@ pub async fn snapshot(
     let position: Option<u64> = typed(position)?;
     let tombstones: Vec<String> = typed(tombstones)?;
     let (mut documents, mut unreadable) = (Vec::new(), 0);
-    for _ in Kind::ALL {
+    for kind in Kind::ALL {
         let stored: HashMap<_, _> = typed(next()?)?;
         let count = stored.len();
         let readable = in_order(stored);
+        if kind == Kind::AllowList && readable.len() < count {
+            // Without it everybody would be let in.
+            let reason = "who may have routes is not known".to_owned();
+            return Err(RecordError::Member { member: "allow-list", reason }.into());
+        }
         unreadable += (count - readable.len()) as u64;
         documents.extend(readable);
     }

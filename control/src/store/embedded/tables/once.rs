@@ -14,7 +14,7 @@ impl Tables<'_> {
         once: &Once,
         at: Timestamp,
     ) -> Result<Option<Conflict>, StoreError> {
-        self.forget_keys(at)?;
+        self.forget_expired(at)?;
         let Some(entry) = self.once.get(once.key.as_str())? else { return Ok(None) };
         let (_, fingerprint, id) = entry.value();
         let fingerprint = fingerprint.to_owned();
@@ -28,6 +28,11 @@ impl Tables<'_> {
         id: &SessionId,
         Timestamp(at): Timestamp,
     ) -> Result<(), StorageError> {
+        // Only here, when room is needed: a key that is about to be asked for must not go first.
+        while self.once_order.len()? >= self.bounds.idempotency_keys as u64 {
+            let Some(oldest) = self.oldest_key()? else { break };
+            self.forget_key(&oldest)?;
+        }
         let place = self.position.0;
         let expires_at = at + limits::IDEMPOTENCY_TTL.as_millis() as u64;
         self.once.insert(once.key.as_str(), (place, once.fingerprint.as_str(), id.as_str()))?;
@@ -35,20 +40,30 @@ impl Tables<'_> {
         Ok(())
     }
 
-    fn forget_keys(&mut self, Timestamp(now): Timestamp) -> Result<(), StorageError> {
-        loop {
-            let full = self.once_order.len()? >= self.bounds.idempotency_keys as u64;
-            let oldest = self.once_order.first()?.map(|(place, entry)| {
-                let (key, expires_at) = entry.value();
-                (place.value(), key.to_owned(), expires_at)
-            });
-            match oldest {
-                Some((place, key, expires_at)) if full || expires_at <= now => {
-                    self.once_order.remove(place)?;
-                    self.once.remove(key.as_str())?;
-                }
-                _ => return Ok(()),
-            }
+    fn forget_expired(&mut self, Timestamp(now): Timestamp) -> Result<(), StorageError> {
+        while let Some(oldest) = self.oldest_key()?.filter(|oldest| oldest.expires_at <= now) {
+            self.forget_key(&oldest)?;
         }
+        Ok(())
     }
+
+    fn oldest_key(&self) -> Result<Option<Oldest>, StorageError> {
+        Ok(self.once_order.first()?.map(|(place, entry)| {
+            let (key, expires_at) = entry.value();
+            Oldest { place: place.value(), key: key.to_owned(), expires_at }
+        }))
+    }
+
+    fn forget_key(&mut self, oldest: &Oldest) -> Result<(), StorageError> {
+        self.once_order.remove(oldest.place)?;
+        self.once.remove(oldest.key.as_str())?;
+        Ok(())
+    }
+}
+
+/// The key that was remembered first.
+struct Oldest {
+    place: u64,
+    key: String,
+    expires_at: u64,
 }
