@@ -6,6 +6,12 @@
 #[path = "api/world.rs"]
 mod world;
 
+#[path = "api/document.rs"]
+mod document;
+
+#[path = "api/documents.rs"]
+mod documents;
+
 #[path = "api/sessions.rs"]
 mod sessions;
 

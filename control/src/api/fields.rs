@@ -31,6 +31,14 @@ pub enum Null {
 /// The members of a JSON object in the order given, repeated names included.
 struct Members(Vec<(String, Value)>);
 
+#[cfg(test)]
+thread_local! {
+    /// So that a test can compare what is read with what is promised.
+    static ASKED: std::cell::RefCell<std::collections::BTreeSet<String>> = const {
+        std::cell::RefCell::new(std::collections::BTreeSet::new())
+    };
+}
+
 impl Fields {
     pub fn from_json(bytes: &[u8], null: Null) -> Result<Self, Problem> {
         let Members(members) = serde_json::from_slice(bytes)
@@ -57,6 +65,12 @@ impl Fields {
             }
         }
         fields
+    }
+
+    /// Everything that was asked for since the last call, in this thread.
+    #[cfg(test)]
+    pub fn take_asked() -> std::collections::BTreeSet<String> {
+        ASKED.take()
     }
 
     /// A string that `T` can be made from.
@@ -199,6 +213,8 @@ impl Fields {
     }
 
     fn take(&mut self, field: &'static str) -> Option<Value> {
+        #[cfg(test)]
+        ASKED.with_borrow_mut(|asked| asked.insert(field.to_owned()));
         match (self.given.remove(field)?, self.null) {
             (Value::Null, Null::Absent) => None,
             (Value::Null, Null::Refused) => self.misshapen(field, "cannot be null"),

@@ -1,7 +1,7 @@
 //! The handlers of `/v1/sessions`. Each reads its request, asks the store, and answers; shapes are
 //! in `wire`, what a new session needs in `insert`, refusals in `problem`.
 
-mod bulk;
+pub mod bulk;
 mod insert;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! The handlers of `/v1/templates`: the catalogue of tools and what each can do.
 
+pub mod schema;
+
 use std::sync::Arc;
 
 use axum::Json;
@@ -77,7 +79,7 @@ pub async fn delete(State(api): State<Arc<Api>>, by: By, path: TextPath) -> Answ
     }
 }
 
-fn read(key: Name, body: &[u8]) -> Result<Template, Problem> {
+pub(super) fn read(key: Name, body: &[u8]) -> Result<Template, Problem> {
     let mut fields = Fields::from_json(body, Null::Absent)?;
     for field in ["tool", "repository"] {
         fields.require(field);

@@ -1,5 +1,7 @@
 //! The handlers of `/v1/tokens`. A secret is in the one answer that makes it and nowhere else.
 
+pub mod schema;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -86,7 +88,7 @@ async fn current(api: &Api, name: &Name) -> Result<(StoredToken, Expected), Prob
     Ok((token, Expected::Version(document.version)))
 }
 
-fn read(body: &[u8], secret: &Token) -> Result<StoredToken, Problem> {
+pub(super) fn read(body: &[u8], secret: &Token) -> Result<StoredToken, Problem> {
     let now = clock::now();
     let mut fields = Fields::from_json(body, Null::Absent)?;
     for field in ["name", "scopes"] {

@@ -1,5 +1,7 @@
 //! The handlers of `/v1/workspaces`: which workspaces may have sessions, and what each may use.
 
+pub mod schema;
+
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
@@ -42,22 +44,7 @@ pub async fn put_list(State(api): State<Arc<Api>>, by: By, request: Request) -> 
     by.require_unbounded()?;
     let wanted = Wanted::of(request.headers());
     let body = json_body(request, limits::API_BODY_BYTES_MAX).await?;
-    let mut fields = Fields::from_json(&body, Null::Refused)?;
-    let list = match fields.is_null("allowed") {
-        true => Some(AllowList::All),
-        false => {
-            fields.require("allowed");
-            fields.words("allowed", |words| match words.len() {
-                0..=limits::ALLOWED_WORKSPACES_MAX => {
-                    AllowList::of_words(words).map_err(|error| format!("a name {error}"))
-                }
-                _ => Err(format!("has more than {} names", limits::ALLOWED_WORKSPACES_MAX)),
-            })
-        }
-    };
-    let (true, Some(list)) = (fields.complete("is not a field of the allow-list"), list) else {
-        return Err(fields.into_problem());
-    };
+    let list = read_list(&body)?;
     let (_, version) = allow_list(&api).await?;
     let expected = match (&wanted, version) {
         (Wanted::Any, _) => None,
@@ -156,7 +143,27 @@ async fn allow_list(api: &Api) -> Result<(StoredAllowList, Version), Problem> {
     }
 }
 
-fn read_limits(body: &[u8]) -> Result<Limits, Problem> {
+pub(super) fn read_list(body: &[u8]) -> Result<AllowList, Problem> {
+    let mut fields = Fields::from_json(body, Null::Refused)?;
+    let list = match fields.is_null("allowed") {
+        true => Some(AllowList::All),
+        false => {
+            fields.require("allowed");
+            fields.words("allowed", |words| match words.len() {
+                0..=limits::ALLOWED_WORKSPACES_MAX => {
+                    AllowList::of_words(words).map_err(|error| format!("a name {error}"))
+                }
+                _ => Err(format!("has more than {} names", limits::ALLOWED_WORKSPACES_MAX)),
+            })
+        }
+    };
+    match (fields.complete("is not a field of the allow-list"), list) {
+        (true, Some(list)) => Ok(list),
+        _ => Err(fields.into_problem()),
+    }
+}
+
+pub(super) fn read_limits(body: &[u8]) -> Result<Limits, Problem> {
     let mut fields = Fields::from_json(body, Null::Absent)?;
     let mut limit = |field| {
         fields.number(field, |number| NonZeroU64::new(number).ok_or("must be at least 1, or null"))

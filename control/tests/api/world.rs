@@ -23,6 +23,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::document;
+
 pub const TOKEN: &str = "0123456789abcdef-test";
 
 pub struct World {
@@ -165,7 +167,9 @@ impl Client {
             head += &format!("Content-Length: {}\r\n", body.len());
         }
         self.send_raw(&format!("{head}\r\n{}", body.unwrap_or_default()));
-        self.answer(method == "HEAD")
+        let answer = self.answer(method == "HEAD");
+        document::check_answer(method, path, &answer);
+        answer
     }
 
     pub fn send_raw(&mut self, bytes: &str) {

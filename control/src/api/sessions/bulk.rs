@@ -22,24 +22,35 @@ use crate::store::Conflict;
 /// `{"create": [session, …], "delete": [id, …]}`; what is to be deleted goes first.
 pub async fn bulk(State(api): State<Arc<Api>>, by: By, request: Request) -> Answer {
     let body = json_body(request, limits::BULK_BODY_BYTES_MAX).await?;
-    let mut fields = Fields::from_json(&body, Null::Absent)?;
-    let create = fields.items("create", limits::BULK_ITEMS_MAX);
-    let delete = fields.items("delete", limits::BULK_ITEMS_MAX);
-    if !fields.complete("is not a field of a bulk request") {
-        return Err(fields.into_problem());
-    }
+    let Items { create, delete } = read(&body)?;
     // All at once: the store takes what waits into one commit.
-    let deletions = delete.unwrap_or_default().into_iter().map(|id| {
+    let deletions = delete.into_iter().map(|id| {
         let (api, by) = (api.clone(), by.clone());
         tokio::spawn(async move { answer(delete_one(&api, &by, &id).await) })
     });
     let deleted = all(deletions.collect()).await;
-    let creations = create.unwrap_or_default().into_iter().map(|draft| {
+    let creations = create.into_iter().map(|draft| {
         let (api, by) = (api.clone(), by.clone());
         tokio::spawn(async move { answer(create_one(&api, &by, &draft).await) })
     });
     let created = all(creations.collect()).await;
     Ok(answered(created, deleted))
+}
+
+/// Not yet looked at.
+pub struct Items {
+    create: Vec<Value>,
+    delete: Vec<Value>,
+}
+
+pub fn read(body: &[u8]) -> Result<Items, Problem> {
+    let mut fields = Fields::from_json(body, Null::Absent)?;
+    let create = fields.items("create", limits::BULK_ITEMS_MAX).unwrap_or_default();
+    let delete = fields.items("delete", limits::BULK_ITEMS_MAX).unwrap_or_default();
+    match fields.complete("is not a field of a bulk request") {
+        true => Ok(Items { create, delete }),
+        false => Err(fields.into_problem()),
+    }
 }
 
 fn answered(created: Vec<Value>, deleted: Vec<Value>) -> Response {
