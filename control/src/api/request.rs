@@ -91,6 +91,17 @@ pub fn position(text: &str) -> Option<Position> {
     text.parse().ok().filter(|_| is_number).map(Position)
 }
 
+/// A name as a part of a path, for `Location` (RFC 3986 §2.3): names have characters that would end
+/// the path or be taken for an escape.
+pub fn in_path(name: &str) -> String {
+    let escaped = |byte: u8| match byte {
+        b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    name.bytes().map(escaped).collect()
+}
+
 /// The items that a page may have: a number from 1 to `limits::PAGE_ITEMS_MAX`.
 pub fn page_limit(fields: &mut Fields) -> usize {
     const MAX: u64 = limits::PAGE_ITEMS_MAX as u64;

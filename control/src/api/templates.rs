@@ -99,7 +99,11 @@ pub(super) fn read(key: Name, body: &[u8]) -> Result<Template, Problem> {
         _ => Err("must be a short text"),
     });
     let path = fields.boolean("path_routing");
-    let path_routing = match (path.unwrap_or(refusal.is_none()), refusal) {
+    let path = path.unwrap_or(refusal.is_none());
+    if !path && minimum.is_some() {
+        fields.invalid::<()>("client_version_min", "is of no use where path_routing is false");
+    }
+    let path_routing = match (path, refusal) {
         (true, None) => PathRouting::Supported { client_version_min: minimum },
         (true, Some(_)) => {
             fields.invalid::<()>("path_refusal", "is of no use where path_routing is true");

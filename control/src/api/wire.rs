@@ -362,6 +362,9 @@ fn check_reserved(
 }
 
 fn image(text: &str) -> Result<Box<str>, String> {
+    if text.len() > limits::IMAGE_BYTES_MAX {
+        return Err(format!("is longer than {} bytes", limits::IMAGE_BYTES_MAX));
+    }
     Image::parse(text).map_err(|error| error.to_string())?;
     Ok(text.into())
 }

@@ -24,6 +24,15 @@ use crate::store::{Conflict, Expected, Write};
 
 type Answer = Result<Response, Problem>;
 
+/// Of what nobody put: the log's positions, which versions are, begin behind it.
+const UNSTORED: Version = Version(0);
+
+/// Names with their quotes and commas.
+const _: () = assert!(
+    limits::ALLOWED_WORKSPACES_MAX * (limits::NAME_BYTES_MAX + 4) < limits::BULK_BODY_BYTES_MAX,
+    "the longest list fits a body"
+);
+
 /// The list, and every workspace that has limits.
 pub async fn list(State(api): State<Arc<Api>>, by: By) -> Answer {
     let (allowed, version) = allow_list(&api).await?;
@@ -43,14 +52,14 @@ pub async fn list(State(api): State<Arc<Api>>, by: By) -> Answer {
 pub async fn put_list(State(api): State<Arc<Api>>, by: By, request: Request) -> Answer {
     by.require_unbounded()?;
     let wanted = Wanted::of(request.headers());
-    let body = json_body(request, limits::API_BODY_BYTES_MAX).await?;
+    let body = json_body(request, limits::BULK_BODY_BYTES_MAX).await?;
     let list = read_list(&body)?;
-    let (_, version) = allow_list(&api).await?;
-    let expected = match (&wanted, version) {
-        (Wanted::Any, _) => None,
-        (wanted, version) => {
+    let expected = match wanted {
+        Wanted::Any => None,
+        wanted => {
+            let (_, version) = allow_list(&api).await?;
             wanted.check(version)?;
-            Some(if version.0 == 0 { Expected::Absent } else { Expected::Version(version) })
+            Some(if version == UNSTORED { Expected::Absent } else { Expected::Version(version) })
         }
     };
     let detail = match &list {
@@ -65,9 +74,17 @@ pub async fn put_list(State(api): State<Arc<Api>>, by: By, request: Request) -> 
 }
 
 /// Back to the list of the settings.
-pub async fn delete_list(State(api): State<Arc<Api>>, by: By) -> Answer {
+pub async fn delete_list(State(api): State<Arc<Api>>, by: By, headers: HeaderMap) -> Answer {
     by.require_unbounded()?;
-    let write = Write::DeleteDocument { key: allow_list_key(), expected: None };
+    let expected = match Wanted::of(&headers) {
+        Wanted::Any => None,
+        wanted => {
+            let (_, version) = allow_list(&api).await?;
+            wanted.check(version)?;
+            Some(version)
+        }
+    };
+    let write = Write::DeleteDocument { key: allow_list_key(), expected };
     match api.store.write(write, by.author()).await? {
         Ok(_) | Err(Conflict::Missing) => Ok(StatusCode::NO_CONTENT.into_response()),
         Err(conflict) => Err(refused(conflict)),
@@ -93,7 +110,7 @@ pub async fn put(State(api): State<Arc<Api>>, by: By, path: TextPath, request: R
         Wanted::Any => None,
         wanted => {
             let now = api.store.document(key(&name)).await?.map(|document| document.version);
-            wanted.check(now.unwrap_or(Version(0)))?;
+            wanted.check(now.unwrap_or(UNSTORED))?;
             Some(now.map_or(Expected::Absent, Expected::Version))
         }
     };
@@ -138,7 +155,7 @@ async fn allow_list(api: &Api) -> Result<(StoredAllowList, Version), Problem> {
         }
         None => {
             let list = api.settings.allowed_workspaces.clone();
-            Ok((StoredAllowList { list, origin: Origin::Settings }, Version(0)))
+            Ok((StoredAllowList { list, origin: Origin::Settings }, UNSTORED))
         }
     }
 }
@@ -198,7 +215,7 @@ fn one(document: &Document, allowed: &AllowList) -> Answer {
 }
 
 fn unlimited(name: &Name) -> Document {
-    Document { key: key(name), version: Version(0), body: Limits::NONE.encode() }
+    Document { key: key(name), version: UNSTORED, body: Limits::NONE.encode() }
 }
 
 /// A caller that is bounded sees its own part of the list.

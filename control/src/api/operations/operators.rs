@@ -11,6 +11,7 @@ use super::super::operation::Method::{Delete, Get, Put};
 use super::super::operation::{Answer, Body, Content, JSON, Operation, Parameter, Tag};
 use super::super::problem::Kind;
 use super::super::{schema, templates, workspaces};
+use crate::token::Scope;
 use crate::token::Scope::{Admin, SessionsRead, WorkspacesWrite};
 
 pub fn all() -> Vec<Operation> {
@@ -31,6 +32,8 @@ pub fn all() -> Vec<Operation> {
 
 const WORKSPACES: &str = "/v1/workspaces";
 const WORKSPACE: &str = "/v1/workspaces/{name}";
+/// Who may set them may also see them.
+const READ_WORKSPACES: &[Scope] = &[SessionsRead, WorkspacesWrite];
 const TEMPLATE: &str = "/v1/templates/{key}";
 
 fn workspace() -> Parameter {
@@ -44,7 +47,7 @@ fn template() -> Parameter {
 fn list_workspaces() -> Operation {
     Operation::new(Get, WORKSPACES, workspaces::list)
         .named("listWorkspaces", Tag::Workspaces, "Read the allow-list and all limits")
-        .needing(&[SessionsRead])
+        .needing(READ_WORKSPACES)
         .answering(Answer::json(200, "Workspaces", "Of what the token reaches.").with(&[ETag]))
 }
 
@@ -60,7 +63,7 @@ fn put_allowed() -> Operation {
         .reading(Body {
             schema: "AllowedWorkspaces",
             media_types: JSON,
-            bytes_max: limits::API_BODY_BYTES_MAX,
+            bytes_max: limits::BULK_BODY_BYTES_MAX,
             example: json!({ "allowed": ["genomics", "imaging"] }),
         })
         .answering(Answer::json(200, "Workspaces", "As it is now.").with(&[ETag]))
@@ -71,15 +74,16 @@ fn reset_allowed() -> Operation {
     Operation::new(Delete, WORKSPACES, workspaces::delete_list)
         .named("resetAllowedWorkspaces", Tag::Workspaces, "Go back to the settings' allow-list")
         .needing(&[WorkspacesWrite])
+        .taking([Parameter::if_match()])
         .answering(Answer::new(204, "The list of the settings is in force.", Content::None))
-        .refusing([Kind::OutOfBounds])
+        .refusing([Kind::OutOfBounds, Kind::VersionMismatch])
 }
 
 fn fetch_limits() -> Operation {
     Operation::new(Get, WORKSPACE, workspaces::fetch)
         .named("readWorkspace", Tag::Workspaces, "Read the limits of a workspace")
         .described("A workspace that nobody limited has none, and the version 0.")
-        .needing(&[SessionsRead])
+        .needing(READ_WORKSPACES)
         .taking([workspace()])
         .answering(Answer::json(200, "Workspace", "Its limits.").with(&[ETag]))
         .refusing([Kind::Unknown, Kind::OutOfBounds])

@@ -14,9 +14,9 @@ use super::super::Api;
 use super::super::auth::By;
 use super::super::fields::{Fields, Null};
 use super::super::problem::Problem;
-use super::super::request::json_body;
+use super::super::request::{Wanted, json_body};
 use super::super::wire::{self, Draft};
-use super::{Answer, current, insert};
+use super::{Answer, insert, remove};
 use crate::store::Conflict;
 
 /// `{"create": [session, …], "delete": [id, …]}`; what is to be deleted goes first.
@@ -84,10 +84,6 @@ async fn create_one(api: &Api, by: &By, draft: &Value) -> Result<Value, Problem>
 
 async fn delete_one(api: &Api, by: &By, id: &Value) -> Result<Value, Problem> {
     let id = id.as_str().and_then(|text| SessionId::parse(text).ok()).ok_or(Conflict::Missing)?;
-    let version = match by.caller.workspaces {
-        None => None,
-        Some(_) => Some(current(api, by, &id).await?.version),
-    };
-    api.store.delete_by(id, version, by.author()).await??;
+    remove(api, by, id, &Wanted::Any).await?;
     Ok(json!({ "status": 204 }))
 }
