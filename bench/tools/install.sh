@@ -8,6 +8,7 @@ JUPYTERLAB_VERSION=4.6.6
 NODE_VERSION=24.19.0
 CODE_SERVER_VERSION=4.139.1
 CARGO_FUZZ_VERSION=0.13.2
+SCHEMATHESIS_VERSION=4.32.5
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 tools=$root/target/tools
@@ -135,6 +136,15 @@ code-server() {
   finished code-server "$CODE_SERVER_VERSION"
 }
 
+schemathesis() {
+  if done_before schemathesis "$SCHEMATHESIS_VERSION"; then return; fi
+  say "installing schemathesis $SCHEMATHESIS_VERSION"
+  virtual_environment schemathesis
+  quiet "$tools/schemathesis.log" \
+    "$tools/schemathesis/bin/pip" install "schemathesis==$SCHEMATHESIS_VERSION"
+  finished schemathesis "$SCHEMATHESIS_VERSION"
+}
+
 chromium() { need chromium chromium; }
 
 # Debian starts a server when it installs one; these are started by the benchmark alone.
@@ -162,7 +172,10 @@ fuzz() {
 
 for what in "$@"; do
   case $what in
-    build | lint | jupyter | code-server | chromium | opponents | fuzz) "$what" ;;
-    *) fail "unknown: $what (build, lint, jupyter, code-server, chromium, opponents, fuzz)" ;;
+    build | lint | jupyter | code-server | chromium | opponents | fuzz | schemathesis) "$what" ;;
+    *)
+      fail "unknown: $what (build, lint, jupyter, code-server, chromium, opponents, fuzz," \
+        "schemathesis)"
+      ;;
   esac
 done

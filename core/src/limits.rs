@@ -152,6 +152,8 @@ pub const EVENT_KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Documents of one kind: tokens are looked at one by one, and lists of them have one page.
 pub const TOKENS_MAX: usize = 1_000;
 pub const TEMPLATES_MAX: usize = 1_000;
+/// The largest limit of a workspace: RFC 8259 §6, beyond it JSON's readers disagree on a number.
+pub const WORKSPACE_LIMIT_MAX: u64 = (1 << 53) - 1;
 pub const ALLOWED_WORKSPACES_MAX: usize = 10_000;
 /// A bearer token: 16 characters of its alphabet are 96 bits if drawn at random.
 pub const TOKEN_BYTES_MIN: usize = 16;

@@ -136,7 +136,7 @@ impl Fields {
         check: impl FnOnce(u64) -> Result<T, E>,
     ) -> Option<T> {
         let value = self.take(field)?;
-        match value.as_u64().map(check) {
+        match whole(&value).map(check) {
             Some(Ok(value)) => Some(value),
             Some(Err(error)) => self.invalid(field, error.to_string()),
             None => self.misshapen(field, "must be a whole number, not negative"),
@@ -226,6 +226,14 @@ impl Fields {
         self.shape.push(Mistake::new(field, message));
         None
     }
+}
+
+/// JSON has one kind of numbers: `5.0` is as whole as `5` (JSON Schema 2020-12 §6.1.1).
+fn whole(value: &Value) -> Option<u64> {
+    /// 2^64, the first that is too large.
+    const END: f64 = 18_446_744_073_709_551_616.0;
+    let exact = |number: &f64| number.fract() == 0.0 && (0.0..END).contains(number);
+    value.as_u64().or_else(|| value.as_f64().filter(exact).map(|number| number as u64))
 }
 
 impl<'de> Deserialize<'de> for Members {

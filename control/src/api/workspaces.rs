@@ -181,9 +181,13 @@ pub(super) fn read_list(body: &[u8]) -> Result<AllowList, Problem> {
 }
 
 pub(super) fn read_limits(body: &[u8]) -> Result<Limits, Problem> {
+    const MAX: u64 = limits::WORKSPACE_LIMIT_MAX;
     let mut fields = Fields::from_json(body, Null::Absent)?;
     let mut limit = |field| {
-        fields.number(field, |number| NonZeroU64::new(number).ok_or("must be at least 1, or null"))
+        fields.number(field, |number| {
+            let bounded = NonZeroU64::new(number).filter(|number| number.get() <= MAX);
+            bounded.ok_or_else(|| format!("must be 1 to {MAX}, or null"))
+        })
     };
     let limits = Limits {
         sessions_max: limit("sessions_max"),

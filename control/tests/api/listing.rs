@@ -97,6 +97,9 @@ fn a_lifespan_counts_from_where_it_was_given() {
             (&json!(0), &Value::Null)
         );
     }
+    // JSON has one kind of numbers.
+    let whole = client.patch("/v1/sessions/one", r#"{"lifespan_seconds":3.6e3}"#).json();
+    assert_eq!(whole["lifespan_seconds"], 3600);
     let most = limits::LIFESPAN_SECONDS_MAX;
     assert_eq!(client.create(&format!(r#""lifespan_seconds":{most}"#)).status, 201);
     for wrong in [format!("{}", most + 1), u64::MAX.to_string()] {

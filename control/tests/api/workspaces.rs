@@ -152,6 +152,8 @@ fn limits_are_put_whole_read_and_taken_away() {
         "invalid-request",
         &["sessions_max", "connections_max", "rooms"],
     );
+    let too_much = r#"{"sessions_max":9007199254740992}"#;
+    client.put(path, too_much).assert_problem(422, "invalid-values", &["sessions_max"]);
     client.put("/v1/workspaces/a%20b", "{}").assert_problem(404, "unknown-name", &[]);
     assert_eq!(client.put("/v1/workspaces/a%2Fb", "{}").json()["workspace"], "a/b");
 }

@@ -35,7 +35,7 @@ pub fn bounds() -> Map<String, Value> {
             "format": "int64",
             "description": format!("{description} Null is unlimited."),
             "minimum": 1,
-            "maximum": u64::MAX,
+            "maximum": limits::WORKSPACE_LIMIT_MAX,
         });
         (name.to_owned(), schema)
     };
