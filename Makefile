@@ -9,10 +9,10 @@ TEST_THREADS ?= 8
 SECONDS_EACH ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fuzz simulate tools browser build
+.PHONY: help demo test lint bench fuzz api-fuzz simulate tools browser build
 
 help: ## This list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 demo: ## Build, and run a sample session behind Portico on this machine
 	@$(INSTALL) build
@@ -45,6 +45,12 @@ fuzz: ## Fuzz heads and bodies (needs a nightly toolchain and cargo-fuzz)
 	@set -e; cd core && for target in $$(cargo +nightly fuzz list); do \
 		cargo +nightly fuzz run $$target -- -max_total_time=$(SECONDS_EACH); \
 	done
+
+api-fuzz: ## Fuzz the /v1 API against its OpenAPI document for SECONDS_EACH (here 120)
+	@$(INSTALL) build schemathesis
+	cargo build --bin portico
+	@SECONDS_EACH=$(if $(filter file,$(origin SECONDS_EACH)),120,$(SECONDS_EACH)) \
+		bench/tools/api-fuzz.sh
 
 simulate: ## Drive the connection logic with random seeds; a failure prints its seed
 	PORTICO_SIMULATE_SECONDS=$(SECONDS_EACH) \

@@ -9,6 +9,7 @@ NODE_VERSION=24.19.0
 CODE_SERVER_VERSION=4.139.1
 CARGO_FUZZ_VERSION=0.13.2
 CARGO_DENY_VERSION=0.20.2
+SCHEMATHESIS_VERSION=4.32.5
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 tools=$root/target/tools
@@ -91,12 +92,14 @@ needs() {
       need nginx nginx
       ;;
     redis) need redis-server redis-server ;;
+    schemathesis) done_before schemathesis "$SCHEMATHESIS_VERSION" || need_python ;;
     fuzz)
       need_rust
       need g++ g++
       command -v rustup >/dev/null || told+=("get rustup for a nightly toolchain: https://rustup.rs")
       ;;
-    *) fail "unknown: $1 (build, lint, deny, redis, jupyter, code-server, chromium, opponents, fuzz)" ;;
+    *) fail "unknown: $1 (build, lint, deny, redis, jupyter, code-server, chromium, opponents," \
+        "fuzz, schemathesis)" ;;
   esac
 }
 
@@ -206,6 +209,15 @@ code-server() {
     quiet "$log" npm rebuild argon2
   )
   finished code-server "$CODE_SERVER_VERSION"
+}
+
+schemathesis() {
+  if done_before schemathesis "$SCHEMATHESIS_VERSION"; then return; fi
+  say "installing schemathesis $SCHEMATHESIS_VERSION"
+  virtual_environment schemathesis
+  quiet "$tools/schemathesis.log" \
+    "$tools/schemathesis/bin/pip" install "schemathesis==$SCHEMATHESIS_VERSION"
+  finished schemathesis "$SCHEMATHESIS_VERSION"
 }
 
 chromium() { :; }

@@ -2,6 +2,16 @@
 //! rule over workspaces, templates and tokens. It owns tokens, JSON, status codes and validation;
 //! what is stored, and when workers see it, is not its business.
 
+mod operation;
+
+mod operations;
+
+mod openapi;
+
+mod docs;
+
+mod schema;
+
 mod problem;
 
 mod auth;
@@ -31,7 +41,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::routing::{MethodRouter, get, post, put};
+use axum::routing::MethodRouter;
 use portico_core::domain::Domains;
 use portico_core::network::UpstreamNetworks;
 use portico_core::session::Routing;
@@ -45,6 +55,7 @@ use crate::token::{Keyring, Scope};
 use auth::{By, Failures};
 use events::Listeners;
 use observe::Counters;
+use operation::{Access, Operation, Place};
 use problem::{Kind, Problem};
 
 pub struct ApiSettings {
@@ -70,57 +81,42 @@ struct Api {
     listeners: Listeners,
 }
 
-/// All of the API, to be served on a listener of its own. Nothing of it answers without a token.
+/// All of the API, to be served on a listener of its own, with the addresses of its clients.
+/// Nothing of it answers without a token but its description (`operations::documents` says why).
 pub fn router(settings: ApiSettings, store: Arc<dyn Store>) -> Router {
     let counters = Counters::register(&settings.metrics);
     let (failures, listeners) = (Failures::default(), Listeners::default());
     let api = Arc::new(Api { settings, store, counters, failures, listeners });
-    Router::new()
-        .merge(of_sessions())
-        .merge(of_operators())
+    let (mut open, mut closed) = (Router::new(), Router::new());
+    for operation in operations::all() {
+        let (path, access) = (operation.path, operation.access);
+        match access {
+            Access::Open => open = open.route(path, operation.handler.fallback(wrong_method)),
+            Access::Scopes(scopes) => closed = closed.route(path, guarded(operation, scopes)),
+        }
+    }
+    closed
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(api.clone(), auth::authenticate))
+        .merge(open)
         .layer(from_fn_with_state(api.clone(), observe::observe))
         .with_state(api)
 }
 
-fn of_sessions() -> Router<Arc<Api>> {
-    use Scope::{SessionsRead, SessionsWrite};
-    let change = MethodRouter::new().patch(sessions::change).delete(sessions::delete);
-    Router::new()
-        .route("/v1/sessions", needing(SessionsRead, get(sessions::list)))
-        .route("/v1/sessions", needing(SessionsWrite, post(sessions::create)))
-        .route("/v1/sessions/{id}", needing(SessionsRead, get(sessions::fetch)))
-        .route("/v1/sessions/{id}", needing(SessionsWrite, change))
-        .route("/v1/bulk/sessions", needing(SessionsWrite, post(sessions::bulk)))
-        .route("/v1/events", needing(SessionsRead, get(events::listen)))
+/// The OpenAPI 3.1 document: what `control/openapi.json` must be.
+pub fn document() -> &'static str {
+    openapi::text()
 }
 
-fn of_operators() -> Router<Arc<Api>> {
-    use Scope::{Admin, SessionsRead, WorkspacesWrite};
-    let list = put(workspaces::put_list).delete(workspaces::delete_list);
-    let limits = put(workspaces::put).delete(workspaces::delete);
-    let template = put(templates::put).delete(templates::delete);
-    Router::new()
-        .route("/v1/workspaces", needing(SessionsRead, get(workspaces::list)))
-        .route("/v1/workspaces", needing(WorkspacesWrite, list))
-        .route("/v1/workspaces/{name}", needing(SessionsRead, get(workspaces::fetch)))
-        .route("/v1/workspaces/{name}", needing(WorkspacesWrite, limits))
-        .route("/v1/templates", needing(SessionsRead, get(templates::list)))
-        .route("/v1/templates/{key}", needing(SessionsRead, get(templates::fetch)))
-        .route("/v1/templates/{key}", needing(Admin, template))
-        .route("/v1/tokens", needing(Admin, get(tokens::list).post(tokens::create)))
-        .route("/v1/tokens/{name}", needing(Admin, get(tokens::fetch).delete(tokens::revoke)))
-        .route("/v1/tokens/{name}/rotate", needing(Admin, post(tokens::rotate)))
-        .route("/v1/replicas", needing(SessionsRead, get(replicas::list)))
-        .route("/v1/audit", needing(Admin, get(replicas::audit)))
-}
-
-/// Handlers that only a token with this scope reaches, before anything of a body is read.
-fn needing(scope: Scope, handlers: MethodRouter<Arc<Api>>) -> MethodRouter<Arc<Api>> {
-    handlers.layer(from_fn(move |by: By, request: Request, next: Next| async move {
-        by.require(scope)?;
+/// The handler, reached only by a token with one of these scopes, before a body is read.
+fn guarded(operation: Operation, scopes: &'static [Scope]) -> MethodRouter<Arc<Api>> {
+    let takes_query = operation.has(Place::Query);
+    operation.handler.layer(from_fn(move |by: By, request: Request, next: Next| async move {
+        by.require(scopes)?;
+        if !takes_query {
+            request::no_query(request.uri())?;
+        }
         Ok::<_, Problem>(next.run(request).await)
     }))
 }

@@ -6,7 +6,7 @@ mod scope;
 mod secret;
 mod stored;
 
-pub use keyring::{Caller, Keyring, KeyringFollower};
+pub use keyring::{Caller, Keyring, KeyringFollower, OWN_NAME};
 pub use scope::{Scope, Scopes};
 pub use secret::{Token, TokenError};
 pub use stored::StoredToken;

@@ -6,11 +6,44 @@
 #[path = "api/world.rs"]
 mod world;
 
+#[path = "api/document.rs"]
+mod document;
+
+#[path = "api/documents.rs"]
+mod documents;
+
 #[path = "api/sessions.rs"]
 mod sessions;
 
+#[path = "api/listing.rs"]
+mod listing;
+
+#[path = "api/idempotency.rs"]
+mod idempotency;
+
+#[path = "api/bulk.rs"]
+mod bulk;
+
 #[path = "api/refusals.rs"]
 mod refusals;
+
+#[path = "api/tokens.rs"]
+mod tokens;
+
+#[path = "api/scopes.rs"]
+mod scopes;
+
+#[path = "api/workspaces.rs"]
+mod workspaces;
+
+#[path = "api/templates.rs"]
+mod templates;
+
+#[path = "api/events.rs"]
+mod events;
+
+#[path = "api/running.rs"]
+mod running;
 
 #[path = "api/feed.rs"]
 mod feed;

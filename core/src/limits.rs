@@ -207,6 +207,8 @@ pub const LIFESPAN_RETRY: Duration = Duration::from_secs(1);
 /// Documents of one kind: tokens are looked at one by one, and lists of them have one page.
 pub const TOKENS_MAX: usize = 1_000;
 pub const TEMPLATES_MAX: usize = 1_000;
+/// The largest limit of a workspace: RFC 8259 §6, beyond it JSON's readers disagree on a number.
+pub const WORKSPACE_LIMIT_MAX: u64 = (1 << 53) - 1;
 pub const ALLOWED_WORKSPACES_MAX: usize = 10_000;
 /// Connections of the API's listener, and as many of the management's; who comes later waits. A
 /// platform's pool of clients is smaller, and both together leave half of `FILES_RESERVED`.

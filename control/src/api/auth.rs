@@ -61,14 +61,16 @@ pub struct By {
 }
 
 impl By {
-    pub fn require(&self, scope: Scope) -> Result<(), Problem> {
-        if self.caller.scopes.allow(scope) {
+    /// One of these scopes is enough.
+    pub fn require(&self, scopes: &[Scope]) -> Result<(), Problem> {
+        if scopes.iter().any(|scope| self.caller.scopes.allow(*scope)) {
             return Ok(());
         }
+        let scopes: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();
         let detail = format!(
             "the token `{}` lacks the scope {}: it has {:?}",
             self.caller.name,
-            scope.as_str(),
+            scopes.join(" or "),
             self.caller.scopes
         );
         Err(Problem::new(Kind::MissingScope, detail))

@@ -1,6 +1,8 @@
 //! `GET /v1/events`: changes as server-sent events (HTML Living Standard §9.2), resumed by
 //! `Last-Event-ID`. The id of an event is its position in the change log.
 
+pub mod schema;
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -21,7 +23,7 @@ use serde_json::{Value, json};
 use super::Api;
 use super::auth::By;
 use super::problem::{Kind, Problem};
-use super::request::query;
+use super::request::{position, query};
 use super::wire::{self, rfc3339};
 use crate::events::Next;
 use crate::replica::Replica;
@@ -39,22 +41,14 @@ pub async fn listen(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let mut fields = query(&uri)?;
-    let workspace = fields.parsed::<Name>("workspace");
-    let from_query = fields.checked("after", position);
-    if !fields.complete("is not a parameter of the event stream") {
-        return Err(fields.into_problem());
-    }
+    let (workspace, from_query) = read(&uri)?;
     if let Some(workspace) = &workspace {
         by.require_workspace(workspace)?;
     }
-    let last = headers.get("last-event-id").map(|id| id.to_str().map(position));
-    let after = match last {
-        Some(Ok(Ok(position))) => Some(position),
-        Some(_) => {
-            let detail = "Last-Event-ID must be the id of an event of this stream";
-            return Err(Problem::new(Kind::InvalidRequest, detail));
-        }
+    let after = match headers.get("last-event-id") {
+        Some(id) => Some(id.to_str().ok().and_then(position).ok_or_else(|| {
+            Problem::new(Kind::InvalidRequest, format!("Last-Event-ID {NO_EVENT}"))
+        })?),
         None => from_query,
     };
     let listener = Listener::begin(api.clone())?;
@@ -65,9 +59,18 @@ pub async fn listen(
     Ok(Sse::new(stream).keep_alive(keep_alive).into_response())
 }
 
-fn position(text: &str) -> Result<Position, &'static str> {
-    text.parse().map(Position).map_err(|_| "is not the id of an event")
+/// For which workspace, and behind which event.
+pub fn read(uri: &Uri) -> Result<(Option<Name>, Option<Position>), Problem> {
+    let mut fields = query(uri)?;
+    let workspace = fields.parsed("workspace");
+    let after = fields.checked("after", |text| position(text).ok_or(NO_EVENT));
+    match fields.complete("is not a parameter of the event stream") {
+        true => Ok((workspace, after)),
+        false => Err(fields.into_problem()),
+    }
 }
+
+const NO_EVENT: &str = "is not the id of an event of this stream";
 
 impl Listener {
     fn begin(api: Arc<Api>) -> Result<Self, Problem> {

@@ -31,6 +31,14 @@ pub enum Null {
 /// The members of a JSON object in the order given, repeated names included.
 struct Members(Vec<(String, Value)>);
 
+#[cfg(test)]
+thread_local! {
+    /// So that a test can compare what is read with what is promised.
+    static ASKED: std::cell::RefCell<std::collections::BTreeSet<String>> = const {
+        std::cell::RefCell::new(std::collections::BTreeSet::new())
+    };
+}
+
 impl Fields {
     pub fn from_json(bytes: &[u8], null: Null) -> Result<Self, Problem> {
         let Members(members) = serde_json::from_slice(bytes)
@@ -57,6 +65,12 @@ impl Fields {
             }
         }
         fields
+    }
+
+    /// Everything that was asked for since the last call, in this thread.
+    #[cfg(test)]
+    pub fn take_asked() -> std::collections::BTreeSet<String> {
+        ASKED.take()
     }
 
     /// A string that `T` can be made from.
@@ -122,7 +136,7 @@ impl Fields {
         check: impl FnOnce(u64) -> Result<T, E>,
     ) -> Option<T> {
         let value = self.take(field)?;
-        match value.as_u64().map(check) {
+        match whole(&value).map(check) {
             Some(Ok(value)) => Some(value),
             Some(Err(error)) => self.invalid(field, error.to_string()),
             None => self.misshapen(field, "must be a whole number, not negative"),
@@ -199,6 +213,8 @@ impl Fields {
     }
 
     fn take(&mut self, field: &'static str) -> Option<Value> {
+        #[cfg(test)]
+        ASKED.with_borrow_mut(|asked| asked.insert(field.to_owned()));
         match (self.given.remove(field)?, self.null) {
             (Value::Null, Null::Absent) => None,
             (Value::Null, Null::Refused) => self.misshapen(field, "cannot be null"),
@@ -210,6 +226,14 @@ impl Fields {
         self.shape.push(Mistake::new(field, message));
         None
     }
+}
+
+/// JSON has one kind of numbers: `5.0` is as whole as `5` (JSON Schema 2020-12 §6.1.1).
+fn whole(value: &Value) -> Option<u64> {
+    /// 2^64, the first that is too large.
+    const END: f64 = 18_446_744_073_709_551_616.0;
+    let exact = |number: &f64| number.fract() == 0.0 && (0.0..END).contains(number);
+    value.as_u64().or_else(|| value.as_f64().filter(exact).map(|number| number as u64))
 }
 
 impl<'de> Deserialize<'de> for Members {

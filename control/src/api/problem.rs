@@ -7,6 +7,10 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::operation::Header;
+use super::schema::answered;
 
 #[derive(Debug)]
 pub struct Problem {
@@ -56,6 +60,8 @@ pub enum Kind {
     StoreUnavailable,
 }
 
+const _: () = assert!(Kind::ALL.len() == Kind::StoreUnavailable as usize + 1, "all of them");
+
 #[derive(Serialize)]
 struct Body<'a> {
     r#type: String,
@@ -67,6 +73,37 @@ struct Body<'a> {
 }
 
 impl Kind {
+    pub const ALL: [Self; 28] = [
+        Self::MalformedBody,
+        Self::InvalidRequest,
+        Self::Unauthorized,
+        Self::WrongToken,
+        Self::TooManyFailures,
+        Self::TooManyListeners,
+        Self::MissingScope,
+        Self::OutOfBounds,
+        Self::UnknownPath,
+        Self::UnknownSession,
+        Self::Unknown,
+        Self::WrongMethod,
+        Self::SlowBody,
+        Self::IdTaken,
+        Self::LabelTaken,
+        Self::Exists,
+        Self::WorkspaceFull,
+        Self::WorkspaceNotAllowed,
+        Self::IllegalStep,
+        Self::RoutingRefused,
+        Self::KeyReused,
+        Self::ChangedMeanwhile,
+        Self::VersionMismatch,
+        Self::LargeBody,
+        Self::WrongMediaType,
+        Self::InvalidValues,
+        Self::Internal,
+        Self::StoreUnavailable,
+    ];
+
     /// The last part of `type`, the title and the status. The first is a promise to clients.
     fn parts(self) -> (&'static str, &'static str, StatusCode) {
         use StatusCode as S;
@@ -120,7 +157,7 @@ impl Kind {
                 ("changed-meanwhile", "The session kept changing", S::CONFLICT)
             }
             Self::VersionMismatch => {
-                ("version-mismatch", "The session has another version", S::PRECONDITION_FAILED)
+                ("version-mismatch", "It has another version", S::PRECONDITION_FAILED)
             }
             Self::LargeBody => ("large-body", "The body is too large", S::PAYLOAD_TOO_LARGE),
             Self::WrongMediaType => {
@@ -139,15 +176,49 @@ impl Kind {
     pub fn slug(self) -> &'static str {
         self.parts().0
     }
+
+    pub fn title(self) -> &'static str {
+        self.parts().1
+    }
+
+    pub fn status(self) -> StatusCode {
+        self.parts().2
+    }
+
+    /// `type` of the problem, relative to the API. It names the kind; nothing is to be found there.
+    pub fn uri(self) -> String {
+        format!("/problems/{}", self.slug())
+    }
+
+    /// The field that an answer of this kind always has.
+    pub fn header(self) -> Option<Header> {
+        match self {
+            Self::Unauthorized | Self::WrongToken => Some(Header::Challenge),
+            Self::TooManyFailures
+            | Self::TooManyListeners
+            | Self::WorkspaceFull
+            | Self::ChangedMeanwhile
+            | Self::StoreUnavailable => Some(Header::RetryAfter),
+            _ => None,
+        }
+    }
+
+    /// The seconds after which the same may be tried again, where they are always the same.
+    fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::StoreUnavailable | Self::ChangedMeanwhile => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
 }
 
 impl Problem {
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after: None }
+        Self::with_mistakes(kind, detail, Vec::new())
     }
 
     pub fn with_mistakes(kind: Kind, detail: impl Into<String>, errors: Vec<Mistake>) -> Self {
-        Self { kind, detail: detail.into(), errors, retry_after: None }
+        Self { kind, detail: detail.into(), errors, retry_after: kind.retry_after() }
     }
 
     #[must_use]
@@ -157,16 +228,15 @@ impl Problem {
     }
 
     pub fn status(&self) -> StatusCode {
-        self.kind.parts().2
+        self.kind.status()
     }
 
     /// The body, also as a part of a larger answer.
-    pub fn json(&self) -> serde_json::Value {
-        let (slug, title, status) = self.kind.parts();
+    pub fn json(&self) -> Value {
         let body = Body {
-            r#type: format!("/problems/{slug}"),
-            title,
-            status: status.as_u16(),
+            r#type: self.kind.uri(),
+            title: self.kind.title(),
+            status: self.status().as_u16(),
             detail: &self.detail,
             errors: &self.errors,
         };
@@ -194,9 +264,6 @@ impl IntoResponse for Problem {
                 let challenge = fixed("Bearer realm=\"portico\", error=\"invalid_token\"");
                 headers.insert(header::WWW_AUTHENTICATE, challenge);
             }
-            Kind::StoreUnavailable | Kind::ChangedMeanwhile => {
-                headers.insert(header::RETRY_AFTER, fixed("1"));
-            }
             _ => {}
         }
         if let Some(retry_after) = self.retry_after {
@@ -206,4 +273,33 @@ impl IntoResponse for Problem {
         response.extensions_mut().insert(self.kind);
         response
     }
+}
+
+pub fn schemas() -> Vec<(&'static str, Value)> {
+    let mistake = json!({
+        "field": { "type": "string", "description": "The member of the body, or the parameter." },
+        "message": { "type": "string", "examples": ["is required"] },
+    });
+    let mistakes = json!({
+        "type": "array",
+        "description": "All mistakes of the request, each with its field.",
+        "items": super::schema::reference("Mistake"),
+    });
+    let kind = json!({
+        "type": "string",
+        "format": "uri-reference",
+        "description": "What kind of problem it is. Never changes, so that programs can act on it.",
+        "enum": Kind::ALL.map(Kind::uri),
+    });
+    let problem = json!({
+        "type": kind,
+        "title": { "type": "string", "description": "The kind, in words." },
+        "status": { "type": "integer", "minimum": 400, "maximum": 599 },
+        "detail": { "type": "string", "description": "What was wrong here, and what to do." },
+        "errors": mistakes,
+    });
+    vec![
+        ("Problem", answered("Why a request was refused (RFC 9457).", problem, &["errors"])),
+        ("Mistake", answered("One mistake in one field.", mistake, &[])),
+    ]
 }

@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use super::Api;
 use super::auth::By;
 use super::problem::Problem;
-use super::request::{page_limit, query};
+use super::request::{page_limit, position, query};
+use super::schema::{answered, count, flag, list as list_of, name, nullable, page, time};
 use super::wire::rfc3339;
 use crate::replica::Replica;
 use crate::store::{AuditQuery, Position, StoreError};
@@ -42,16 +43,7 @@ pub async fn list(State(api): State<Arc<Api>>, _: By) -> Answer {
 /// As pages of JSON, or, where `application/x-ndjson` is accepted, as lines of it.
 pub async fn audit(State(api): State<Arc<Api>>, by: By, uri: Uri, headers: HeaderMap) -> Answer {
     by.require_unbounded()?;
-    let mut fields = query(&uri)?;
-    let after = fields.checked("cursor", |text| {
-        text.parse().map_err(|_| "is not a next_cursor of a page before")
-    });
-    let sought =
-        AuditQuery { after: Position(after.unwrap_or(0)), items_max: page_limit(&mut fields) };
-    if !fields.complete("is not a parameter of the audit log") {
-        return Err(fields.into_problem());
-    }
-    let page = api.store.audit(sought).await?;
+    let page = api.store.audit(read(&uri)?).await?;
     let items: Vec<_> =
         page.items.iter().map(|(position, record)| line(*position, record)).collect();
     const LINES: &str = "application/x-ndjson";
@@ -62,6 +54,18 @@ pub async fn audit(State(api): State<Arc<Api>>, by: By, uri: Uri, headers: Heade
     }
     let next = page.next.map(|position| position.0.to_string());
     Ok(Json(json!({ "items": items, "next_cursor": next })).into_response())
+}
+
+pub fn read(uri: &Uri) -> Result<AuditQuery, Problem> {
+    let mut fields = query(uri)?;
+    let after = fields
+        .checked("cursor", |text| position(text).ok_or("is not a next_cursor of a page before"));
+    let sought =
+        AuditQuery { after: after.unwrap_or_default(), items_max: page_limit(&mut fields) };
+    if !fields.complete("is not a parameter of the audit log") {
+        return Err(fields.into_problem());
+    }
+    Ok(sought)
 }
 
 fn line(position: Position, record: &AuditRecord) -> Value {
@@ -75,4 +79,35 @@ fn line(position: Position, record: &AuditRecord) -> Value {
         "workspace": record.workspace.as_ref().map(Name::as_str),
         "detail": record.detail,
     })
+}
+
+pub fn schemas() -> Vec<(&'static str, Value)> {
+    let text = |description: &str, example: &str| {
+        let example = [example];
+        json!({ "type": "string", "description": description, "examples": example })
+    };
+    let replica = json!({
+        "id": name("Drawn when it starts.", "3f0c2a86"),
+        "role": { "type": "string", "enum": ["all", "proxy", "control"] },
+        "version": text("The version of Portico that it runs.", "0.1.0"),
+        "host": text("The name of its machine.", "edge-1"),
+        "alive": flag("Whether it was heard of lately."),
+        "started_at": time("When it started."),
+    });
+    let record = json!({
+        "position": count("Its place in the log; also a `cursor`."),
+        "at": time("When."),
+        "actor": name("Whose token; `portico` for what it did by itself.", "platform"),
+        "address": nullable(text("From where.", "192.0.2.7")),
+        "action": text("What was done.", "session.created"),
+        "subject": text("To what.", "sessions/3e8370e7"),
+        "workspace": nullable(name("The workspace of a session.", "genomics")),
+        "detail": nullable(text("What changed, in words.", "state starting to running")),
+    });
+    vec![
+        ("Replica", answered("One running Portico.", replica, &[])),
+        ("Replicas", list_of("All replicas.", "Replica")),
+        ("AuditRecord", answered("Who changed what, when, and from where.", record, &[])),
+        ("AuditPage", page("The audit log, oldest first.", "AuditRecord")),
+    ]
 }

@@ -11,6 +11,7 @@ use portico_core::session::Name;
 
 use super::fields::Fields;
 use super::problem::{Kind, Problem};
+use crate::store::Position;
 
 pub type TextPath = Result<Path<String>, PathRejection>;
 
@@ -69,17 +70,44 @@ pub fn query(uri: &Uri) -> Result<Fields, Problem> {
     Ok(Fields::from_query(pairs))
 }
 
+/// For what has no parameters: one that is sent is not ignored in silence.
+pub fn no_query(uri: &Uri) -> Result<(), Problem> {
+    let mut fields = query(uri)?;
+    match fields.complete("is not a parameter here") {
+        true => Ok(()),
+        false => Err(fields.into_problem()),
+    }
+}
+
 /// What cannot be a name is the name of nothing.
 pub fn name(path: TextPath) -> Result<Name, Problem> {
     let name = path.ok().and_then(|Path(text)| text.parse().ok());
     name.ok_or_else(|| Problem::new(Kind::Unknown, "there is nothing of this name"))
 }
 
+/// A place in the change log: digits and nothing else.
+pub fn position(text: &str) -> Option<Position> {
+    let is_number = text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|_| is_number).map(Position)
+}
+
+/// A name as a part of a path, for `Location` (RFC 3986 §2.3): names have characters that would end
+/// the path or be taken for an escape.
+pub fn in_path(name: &str) -> String {
+    let escaped = |byte: u8| match byte {
+        b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    name.bytes().map(escaped).collect()
+}
+
 /// The items that a page may have: a number from 1 to `limits::PAGE_ITEMS_MAX`.
 pub fn page_limit(fields: &mut Fields) -> usize {
-    let limit = fields.checked("limit", |text| match text.parse() {
-        Ok(limit) if (1..=limits::PAGE_ITEMS_MAX).contains(&limit) => Ok(limit),
-        _ => Err(format!("must be a number from 1 to {}", limits::PAGE_ITEMS_MAX)),
+    const MAX: u64 = limits::PAGE_ITEMS_MAX as u64;
+    let limit = fields.checked("limit", |text| match position(text) {
+        Some(Position(limit @ 1..=MAX)) => Ok(limit as usize),
+        _ => Err(format!("must be a number from 1 to {MAX}")),
     });
     limit.unwrap_or(limits::PAGE_ITEMS_DEFAULT)
 }

@@ -1,7 +1,7 @@
 //! The handlers of `/v1/sessions`. Each reads its request, asks the store, and answers; shapes are
 //! in `wire`, what a new session needs in `insert`, refusals in `problem`.
 
-mod bulk;
+pub mod bulk;
 mod insert;
 
 use std::sync::Arc;
@@ -72,7 +72,10 @@ pub async fn change(
         let Some(session) = patch.apply(&record.session, clock::now())? else {
             return Ok(one(&api, &record));
         };
-        insert::check_template(&api, &session)?;
+        // A catalogue that has changed must not keep a session from being ended.
+        if (session.routing, &session.image) != (record.session.routing, &record.session.image) {
+            insert::check_template(&api, &session)?;
+        }
         let author = by.author().saying(wire::difference(&record.session, &session));
         match api.store.put_by(session, Expected::Version(record.version), author).await? {
             Ok(record) => return Ok(one(&api, &record)),
@@ -80,7 +83,7 @@ pub async fn change(
             Err(conflict) => return Err(conflict.into()),
         }
     }
-    Err(Problem::new(Kind::ChangedMeanwhile, "others changed it each time: try again"))
+    Err(overtaken())
 }
 
 pub async fn delete(
@@ -89,20 +92,33 @@ pub async fn delete(
     path: TextPath,
     headers: HeaderMap,
 ) -> Answer {
-    let id = id(path)?;
-    let wanted = Wanted::of(&headers);
-    let expected = match (&wanted, &by.caller.workspaces) {
-        (Wanted::Any, None) => None,
-        _ => {
-            let version = current(&api, &by, &id).await?.version;
-            wanted.check(version)?;
-            Some(version)
+    remove(&api, &by, id(path)?, &Wanted::of(&headers)).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// A caller that is bounded deletes the version that it could see: another session may have the id
+/// a moment later.
+async fn remove(api: &Api, by: &By, id: SessionId, wanted: &Wanted) -> Result<(), Problem> {
+    for _ in 0..limits::CHANGE_TRIES_MAX {
+        let expected = match (wanted, &by.caller.workspaces) {
+            (Wanted::Any, None) => None,
+            _ => {
+                let version = current(api, by, &id).await?.version;
+                wanted.check(version)?;
+                Some(version)
+            }
+        };
+        match api.store.delete_by(id.clone(), expected, by.author()).await? {
+            Ok(_) => return Ok(()),
+            Err(Conflict::Changed(now)) => wanted.check(now)?,
+            Err(conflict) => return Err(conflict.into()),
         }
-    };
-    match api.store.delete_by(id, expected, by.author()).await? {
-        Ok(_) => Ok(StatusCode::NO_CONTENT.into_response()),
-        Err(conflict) => Err(conflict.into()),
     }
+    Err(overtaken())
+}
+
+fn overtaken() -> Problem {
+    Problem::new(Kind::ChangedMeanwhile, "others changed it each time: try again")
 }
 
 /// What cannot be an id is the id of no session.

@@ -1,5 +1,7 @@
 //! The handlers of `/v1/templates`: the catalogue of tools and what each can do.
 
+pub mod schema;
+
 use std::sync::Arc;
 
 use axum::Json;
@@ -77,7 +79,7 @@ pub async fn delete(State(api): State<Arc<Api>>, by: By, path: TextPath) -> Answ
     }
 }
 
-fn read(key: Name, body: &[u8]) -> Result<Template, Problem> {
+pub(super) fn read(key: Name, body: &[u8]) -> Result<Template, Problem> {
     let mut fields = Fields::from_json(body, Null::Absent)?;
     for field in ["tool", "repository"] {
         fields.require(field);
@@ -97,7 +99,11 @@ fn read(key: Name, body: &[u8]) -> Result<Template, Problem> {
         _ => Err("must be a short text"),
     });
     let path = fields.boolean("path_routing");
-    let path_routing = match (path.unwrap_or(refusal.is_none()), refusal) {
+    let path = path.unwrap_or(refusal.is_none());
+    if !path && minimum.is_some() {
+        fields.invalid::<()>("client_version_min", "is of no use where path_routing is false");
+    }
+    let path_routing = match (path, refusal) {
         (true, None) => PathRouting::Supported { client_version_min: minimum },
         (true, Some(_)) => {
             fields.invalid::<()>("path_refusal", "is of no use where path_routing is true");

@@ -1,5 +1,7 @@
 //! The handlers of `/v1/tokens`. A secret is in the one answer that makes it and nowhere else.
 
+pub mod schema;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -16,12 +18,12 @@ use super::Api;
 use super::auth::By;
 use super::fields::{Fields, Null};
 use super::problem::{Kind, Problem};
-use super::request::{TextPath, json_body, name};
+use super::request::{TextPath, in_path, json_body, name};
 use super::wire::rfc3339;
 use super::workspaces::refused;
 use crate::clock;
-use crate::store::{Expected, StoreError, Write};
-use crate::token::{Scope, Scopes, StoredToken, Token};
+use crate::store::{Author, Expected, StoreError, Write};
+use crate::token::{OWN_NAME, Scope, Scopes, StoredToken, Token};
 
 type Answer = Result<Response, Problem>;
 
@@ -48,7 +50,7 @@ pub async fn create(State(api): State<Arc<Api>>, by: By, request: Request) -> An
     let write = Write::PutDocument { key, body: token.encode(), expected: Some(Expected::Absent) };
     let detail = format!("scopes {:?}", token.scopes);
     api.store.write(write, by.author().saying(detail)).await?.map_err(refused)?;
-    let location = HeaderValue::try_from(format!("/v1/tokens/{}", token.name));
+    let location = HeaderValue::try_from(format!("/v1/tokens/{}", in_path(token.name.as_str())));
     let location = location.map_err(|_| Problem::new(Kind::Internal, "a token's name"))?;
     let body = Json(with_secret(&token, &secret));
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], body).into_response())
@@ -86,7 +88,7 @@ async fn current(api: &Api, name: &Name) -> Result<(StoredToken, Expected), Prob
     Ok((token, Expected::Version(document.version)))
 }
 
-fn read(body: &[u8], secret: &Token) -> Result<StoredToken, Problem> {
+pub(super) fn read(body: &[u8], secret: &Token) -> Result<StoredToken, Problem> {
     let now = clock::now();
     let mut fields = Fields::from_json(body, Null::Absent)?;
     for field in ["name", "scopes"] {
@@ -94,6 +96,10 @@ fn read(body: &[u8], secret: &Token) -> Result<StoredToken, Problem> {
     }
     let name = fields.checked("name", |text| match text.parse::<Name>() {
         Ok(_) if text.contains('/') => Err("has a slash".to_owned()),
+        // The audit log and idempotency keys tell callers apart by their names.
+        Ok(_) if [OWN_NAME, Author::PORTICO].contains(&text) => {
+            Err("is the name of what Portico or its settings do".to_owned())
+        }
         Ok(name) => Ok(name),
         Err(error) => Err(error.to_string()),
     });

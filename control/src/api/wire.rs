@@ -1,6 +1,8 @@
 //! Sessions as JSON: what a client sends becomes domain types here, once, and the other way round.
 //! Domain types do not derive `Serialize`; the shapes below are the API's promise.
 
+pub mod schema;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -12,7 +14,7 @@ use portico_core::record::Record;
 use portico_core::session::{
     HostHeader, Labels, Lifespan, LifespanError, Name, Prefix, Routing, Session, State, Timestamp,
 };
-use portico_core::template::{Image, ImageError};
+use portico_core::template::Image;
 use portico_core::upstream::Upstream;
 use serde::Serialize;
 
@@ -359,8 +361,11 @@ fn check_reserved(
     };
 }
 
-fn image(text: &str) -> Result<Box<str>, ImageError> {
-    Image::parse(text)?;
+fn image(text: &str) -> Result<Box<str>, String> {
+    if text.len() > limits::IMAGE_BYTES_MAX {
+        return Err(format!("is longer than {} bytes", limits::IMAGE_BYTES_MAX));
+    }
+    Image::parse(text).map_err(|error| error.to_string())?;
     Ok(text.into())
 }
 

@@ -1,5 +1,7 @@
 //! The handlers of `/v1/workspaces`: which workspaces may have sessions, and what each may use.
 
+pub mod schema;
+
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
@@ -22,6 +24,15 @@ use crate::store::{Conflict, Expected, Write};
 
 type Answer = Result<Response, Problem>;
 
+/// Of what nobody put: the log's positions, which versions are, begin behind it.
+const UNSTORED: Version = Version(0);
+
+/// Names with their quotes and commas.
+const _: () = assert!(
+    limits::ALLOWED_WORKSPACES_MAX * (limits::NAME_BYTES_MAX + 4) < limits::BULK_BODY_BYTES_MAX,
+    "the longest list fits a body"
+);
+
 /// The list, and every workspace that has limits.
 pub async fn list(State(api): State<Arc<Api>>, by: By) -> Answer {
     let (allowed, version) = allow_list(&api).await?;
@@ -41,29 +52,14 @@ pub async fn list(State(api): State<Arc<Api>>, by: By) -> Answer {
 pub async fn put_list(State(api): State<Arc<Api>>, by: By, request: Request) -> Answer {
     by.require_unbounded()?;
     let wanted = Wanted::of(request.headers());
-    let body = json_body(request, limits::API_BODY_BYTES_MAX).await?;
-    let mut fields = Fields::from_json(&body, Null::Refused)?;
-    let list = match fields.is_null("allowed") {
-        true => Some(AllowList::All),
-        false => {
-            fields.require("allowed");
-            fields.words("allowed", |words| match words.len() {
-                0..=limits::ALLOWED_WORKSPACES_MAX => {
-                    AllowList::of_words(words).map_err(|error| format!("a name {error}"))
-                }
-                _ => Err(format!("has more than {} names", limits::ALLOWED_WORKSPACES_MAX)),
-            })
-        }
-    };
-    let (true, Some(list)) = (fields.complete("is not a field of the allow-list"), list) else {
-        return Err(fields.into_problem());
-    };
-    let (_, version) = allow_list(&api).await?;
-    let expected = match (&wanted, version) {
-        (Wanted::Any, _) => None,
-        (wanted, version) => {
+    let body = json_body(request, limits::BULK_BODY_BYTES_MAX).await?;
+    let list = read_list(&body)?;
+    let expected = match wanted {
+        Wanted::Any => None,
+        wanted => {
+            let (_, version) = allow_list(&api).await?;
             wanted.check(version)?;
-            Some(if version.0 == 0 { Expected::Absent } else { Expected::Version(version) })
+            Some(if version == UNSTORED { Expected::Absent } else { Expected::Version(version) })
         }
     };
     let detail = match &list {
@@ -78,9 +74,17 @@ pub async fn put_list(State(api): State<Arc<Api>>, by: By, request: Request) -> 
 }
 
 /// Back to the list of the settings.
-pub async fn delete_list(State(api): State<Arc<Api>>, by: By) -> Answer {
+pub async fn delete_list(State(api): State<Arc<Api>>, by: By, headers: HeaderMap) -> Answer {
     by.require_unbounded()?;
-    let write = Write::DeleteDocument { key: allow_list_key(), expected: None };
+    let expected = match Wanted::of(&headers) {
+        Wanted::Any => None,
+        wanted => {
+            let (_, version) = allow_list(&api).await?;
+            wanted.check(version)?;
+            Some(version)
+        }
+    };
+    let write = Write::DeleteDocument { key: allow_list_key(), expected };
     match api.store.write(write, by.author()).await? {
         Ok(_) | Err(Conflict::Missing) => Ok(StatusCode::NO_CONTENT.into_response()),
         Err(conflict) => Err(refused(conflict)),
@@ -106,7 +110,7 @@ pub async fn put(State(api): State<Arc<Api>>, by: By, path: TextPath, request: R
         Wanted::Any => None,
         wanted => {
             let now = api.store.document(key(&name)).await?.map(|document| document.version);
-            wanted.check(now.unwrap_or(Version(0)))?;
+            wanted.check(now.unwrap_or(UNSTORED))?;
             Some(now.map_or(Expected::Absent, Expected::Version))
         }
     };
@@ -151,15 +155,39 @@ async fn allow_list(api: &Api) -> Result<(StoredAllowList, Version), Problem> {
         }
         None => {
             let list = api.settings.allowed_workspaces.clone();
-            Ok((StoredAllowList { list, origin: Origin::Settings }, Version(0)))
+            Ok((StoredAllowList { list, origin: Origin::Settings }, UNSTORED))
         }
     }
 }
 
-fn read_limits(body: &[u8]) -> Result<Limits, Problem> {
+pub(super) fn read_list(body: &[u8]) -> Result<AllowList, Problem> {
+    let mut fields = Fields::from_json(body, Null::Refused)?;
+    let list = match fields.is_null("allowed") {
+        true => Some(AllowList::All),
+        false => {
+            fields.require("allowed");
+            fields.words("allowed", |words| match words.len() {
+                0..=limits::ALLOWED_WORKSPACES_MAX => {
+                    AllowList::of_words(words).map_err(|error| format!("a name {error}"))
+                }
+                _ => Err(format!("has more than {} names", limits::ALLOWED_WORKSPACES_MAX)),
+            })
+        }
+    };
+    match (fields.complete("is not a field of the allow-list"), list) {
+        (true, Some(list)) => Ok(list),
+        _ => Err(fields.into_problem()),
+    }
+}
+
+pub(super) fn read_limits(body: &[u8]) -> Result<Limits, Problem> {
+    const MAX: u64 = limits::WORKSPACE_LIMIT_MAX;
     let mut fields = Fields::from_json(body, Null::Absent)?;
     let mut limit = |field| {
-        fields.number(field, |number| NonZeroU64::new(number).ok_or("must be at least 1, or null"))
+        fields.number(field, |number| {
+            let bounded = NonZeroU64::new(number).filter(|number| number.get() <= MAX);
+            bounded.ok_or_else(|| format!("must be 1 to {MAX}, or null"))
+        })
     };
     let limits = Limits {
         sessions_max: limit("sessions_max"),
@@ -191,7 +219,7 @@ fn one(document: &Document, allowed: &AllowList) -> Answer {
 }
 
 fn unlimited(name: &Name) -> Document {
-    Document { key: key(name), version: Version(0), body: Limits::NONE.encode() }
+    Document { key: key(name), version: UNSTORED, body: Limits::NONE.encode() }
 }
 
 /// A caller that is bounded sees its own part of the list.

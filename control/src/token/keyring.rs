@@ -35,7 +35,7 @@ pub struct KeyringFollower {
 }
 
 /// The name of the settings' token in the audit log.
-const OWN_NAME: &str = "settings";
+pub const OWN_NAME: &str = "settings";
 
 impl Keyring {
     pub fn new(own: Option<&Token>) -> Self {

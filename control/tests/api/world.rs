@@ -23,6 +23,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::document;
+
 pub const TOKEN: &str = "0123456789abcdef-test";
 
 pub struct World {
@@ -31,6 +33,8 @@ pub struct World {
     pub store: Arc<dyn Store>,
     pub feed: FeedHandle,
     pub metrics: prometheus::Registry,
+    pub rules: SharedRules,
+    keyring: Keyring,
     runtime: Runtime,
     _directory: TempDir,
 }
@@ -45,7 +49,7 @@ pub struct Answer {
 
 pub struct Client {
     stream: BufReader<TcpStream>,
-    token: Option<&'static str>,
+    token: Option<String>,
 }
 
 pub fn routes(table: &Arc<ArcSwap<RouteTable>>) -> Vec<Box<dyn Follower>> {
@@ -88,25 +92,49 @@ impl World {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let router = api::router(settings, store.clone());
+            let router = router.into_make_service_with_connect_info::<SocketAddr>();
             tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
             (address, store, feed)
         });
-        Self { address, table, store, feed, metrics, runtime, _directory: directory }
+        Self {
+            address,
+            table,
+            store,
+            feed,
+            metrics,
+            rules,
+            keyring,
+            runtime,
+            _directory: directory,
+        }
     }
 
     pub fn client(&self) -> Client {
         self.client_with(Some(TOKEN))
     }
 
-    pub fn client_with(&self, token: Option<&'static str>) -> Client {
+    pub fn client_with(&self, token: Option<&str>) -> Client {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        Client { stream: BufReader::new(stream), token }
+        Client { stream: BufReader::new(stream), token: token.map(str::to_owned) }
     }
 
     pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
+    }
+
+    /// Waits until a token is in force, or is not any more: the feed brings it.
+    pub fn until_token(&self, secret: &str, in_force: bool) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let field = format!("Bearer {secret}");
+        // Not by asking the API, which counts failures.
+        while self.keyring.caller(field.as_bytes(), portico_core::session::Timestamp(0)).is_some()
+            != in_force
+        {
+            assert!(Instant::now() < deadline, "in force: {}", !in_force);
+            std::thread::yield_now();
+        }
     }
 
     /// Waits until the table says of a label what `is` wants.
@@ -132,8 +160,21 @@ impl Client {
         self.send("POST", path, &[("Content-Type", "application/json")], Some(body))
     }
 
+    pub fn put(&mut self, path: &str, body: &str) -> Answer {
+        self.send("PUT", path, &[("Content-Type", "application/json")], Some(body))
+    }
+
     pub fn patch(&mut self, path: &str, body: &str) -> Answer {
         self.send("PATCH", path, &[("Content-Type", "application/json")], Some(body))
+    }
+
+    /// A token with these fields besides its name, and a client that has it.
+    pub fn make_token(&mut self, world: &World, name: &str, fields: &str) -> Client {
+        let answer = self.post("/v1/tokens", &format!(r#"{{"name":"{name}",{fields}}}"#));
+        assert_eq!(answer.status, 201, "{answer:?}");
+        let secret = answer.json()["token"].as_str().unwrap().to_owned();
+        world.until_token(&secret, true);
+        world.client_with(Some(&secret))
     }
 
     /// Creates a session from the few fields that matter to a test.
@@ -156,7 +197,7 @@ impl Client {
         body: Option<&str>,
     ) -> Answer {
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: api\r\n");
-        if let Some(token) = self.token {
+        if let Some(token) = &self.token {
             head += &format!("Authorization: Bearer {token}\r\n");
         }
         for (name, value) in headers {
@@ -166,7 +207,27 @@ impl Client {
             head += &format!("Content-Length: {}\r\n", body.len());
         }
         self.send_raw(&format!("{head}\r\n{}", body.unwrap_or_default()));
-        self.answer(method == "HEAD")
+        let answer = self.answer(method == "HEAD");
+        document::check_answer(method, path, &answer);
+        answer
+    }
+
+    /// Only the head of an answer that does not end, and the socket that the rest comes from.
+    pub fn listen(
+        mut self,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> (Answer, BufReader<TcpStream>) {
+        let token = self.token.clone().unwrap_or_default();
+        let mut head =
+            format!("GET {path} HTTP/1.1\r\nHost: api\r\nAuthorization: Bearer {token}\r\n");
+        for (name, value) in headers {
+            head += &format!("{name}: {value}\r\n");
+        }
+        self.send_raw(&format!("{head}\r\n"));
+        let answer = self.answer(false);
+        document::check_answer("GET", path, &answer);
+        (answer, self.stream)
     }
 
     pub fn send_raw(&mut self, bytes: &str) {

@@ -14,32 +14,43 @@ use super::super::Api;
 use super::super::auth::By;
 use super::super::fields::{Fields, Null};
 use super::super::problem::Problem;
-use super::super::request::json_body;
+use super::super::request::{Wanted, json_body};
 use super::super::wire::{self, Draft};
-use super::{Answer, current, insert};
+use super::{Answer, insert, remove};
 use crate::store::Conflict;
 
 /// `{"create": [session, …], "delete": [id, …]}`; what is to be deleted goes first.
 pub async fn bulk(State(api): State<Arc<Api>>, by: By, request: Request) -> Answer {
     let body = json_body(request, limits::BULK_BODY_BYTES_MAX).await?;
-    let mut fields = Fields::from_json(&body, Null::Absent)?;
-    let create = fields.items("create", limits::BULK_ITEMS_MAX);
-    let delete = fields.items("delete", limits::BULK_ITEMS_MAX);
-    if !fields.complete("is not a field of a bulk request") {
-        return Err(fields.into_problem());
-    }
+    let Items { create, delete } = read(&body)?;
     // All at once: the store takes what waits into one commit.
-    let deletions = delete.unwrap_or_default().into_iter().map(|id| {
+    let deletions = delete.into_iter().map(|id| {
         let (api, by) = (api.clone(), by.clone());
         tokio::spawn(async move { answer(delete_one(&api, &by, &id).await) })
     });
     let deleted = all(deletions.collect()).await;
-    let creations = create.unwrap_or_default().into_iter().map(|draft| {
+    let creations = create.into_iter().map(|draft| {
         let (api, by) = (api.clone(), by.clone());
         tokio::spawn(async move { answer(create_one(&api, &by, &draft).await) })
     });
     let created = all(creations.collect()).await;
     Ok(answered(created, deleted))
+}
+
+/// Not yet looked at.
+pub struct Items {
+    create: Vec<Value>,
+    delete: Vec<Value>,
+}
+
+pub fn read(body: &[u8]) -> Result<Items, Problem> {
+    let mut fields = Fields::from_json(body, Null::Absent)?;
+    let create = fields.items("create", limits::BULK_ITEMS_MAX).unwrap_or_default();
+    let delete = fields.items("delete", limits::BULK_ITEMS_MAX).unwrap_or_default();
+    match fields.complete("is not a field of a bulk request") {
+        true => Ok(Items { create, delete }),
+        false => Err(fields.into_problem()),
+    }
 }
 
 fn answered(created: Vec<Value>, deleted: Vec<Value>) -> Response {
@@ -73,10 +84,6 @@ async fn create_one(api: &Api, by: &By, draft: &Value) -> Result<Value, Problem>
 
 async fn delete_one(api: &Api, by: &By, id: &Value) -> Result<Value, Problem> {
     let id = id.as_str().and_then(|text| SessionId::parse(text).ok()).ok_or(Conflict::Missing)?;
-    let version = match by.caller.workspaces {
-        None => None,
-        Some(_) => Some(current(api, by, &id).await?.version),
-    };
-    api.store.delete_by(id, version, by.author()).await??;
+    remove(api, by, id, &Wanted::Any).await?;
     Ok(json!({ "status": 204 }))
 }

@@ -6,7 +6,7 @@ use data_encoding::HEXLOWER;
 use portico_core::label::{Label, SessionId};
 use portico_core::limits;
 use portico_core::record::Record;
-use portico_core::session::Session;
+use portico_core::session::{Name, Session};
 use portico_core::template::Image;
 
 use super::super::Api;
@@ -58,7 +58,7 @@ pub async fn insert(
             Err(Conflict::IdTaken) if draft.id.is_none() => {}
             Err(Conflict::LabelTaken) if draft.id.is_none() && draft.label.is_none() => {}
             Err(Conflict::Done { id, fingerprint }) => {
-                return repeated(api, id, &fingerprint, once.as_ref()).await;
+                return repeated(api, id, &fingerprint, once.as_ref(), &draft.workspace).await;
             }
             Err(conflict) => return Err(conflict.into()),
         }
@@ -81,12 +81,15 @@ async fn repeated(
     id: SessionId,
     fingerprint: &str,
     once: Option<&Once>,
+    workspace: &Name,
 ) -> Result<Inserted, Problem> {
     if once.is_none_or(|once| once.fingerprint != fingerprint) {
         let detail = "another body was sent with this Idempotency-Key: use a new key";
         return Err(Problem::new(Kind::KeyReused, detail));
     }
-    match api.store.fetch(id.clone()).await? {
+    // Another session may have the id by now, also one of a workspace that the caller cannot reach.
+    match api.store.fetch(id.clone()).await?.filter(|record| record.session.workspace == *workspace)
+    {
         Some(record) => Ok(Inserted { record, repeated: true }),
         None => {
             let detail = format!("this request made the session {id}, which is deleted by now");

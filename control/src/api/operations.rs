@@ -1,0 +1,31 @@
+//! Every operation of the API, in the order in which its document tells them.
+
+mod sessions;
+mod operators;
+mod documents;
+#[cfg(test)]
+mod tests;
+
+use serde_json::Value;
+
+use super::operation::Operation;
+use super::{events, problem, replicas, templates, tokens, wire, workspaces};
+
+pub fn all() -> Vec<Operation> {
+    [sessions::all(), operators::all(), documents::all()].into_iter().flatten().collect()
+}
+
+/// The schemas that operations name, each beside the code that reads or writes it.
+pub fn schemas() -> Vec<(&'static str, Value)> {
+    let schemas = [
+        wire::schema::all(),
+        wire::schema::bulk(),
+        workspaces::schema::all(),
+        templates::schema::all(),
+        tokens::schema::all(),
+        replicas::schemas(),
+        events::schema::all(),
+        problem::schemas(),
+    ];
+    schemas.into_iter().flatten().collect()
+}

@@ -1,0 +1,53 @@
+//! The operations that tell what runs, what changes, and who changed it.
+
+use super::super::super::operation::Method::Get;
+use super::super::super::operation::{Answer, Content, Operation, Parameter, Tag};
+use super::super::super::problem::Kind;
+use super::super::super::{events, replicas, schema};
+use crate::token::Scope::{Admin, SessionsRead};
+
+pub fn all() -> Vec<Operation> {
+    vec![listen(), list(), audit()]
+}
+
+fn listen() -> Operation {
+    let after = "As `Last-Event-ID`, for clients that cannot send it.";
+    Operation::new(Get, "/v1/events", events::listen)
+        .named("listen", Tag::Operations, "Listen to changes")
+        .described(
+            "A stream of server-sent events that does not end. Without a place to go on from it \
+             begins with the next change. Where the changes that were missed are not kept any \
+             more, `reset` tells so first. A token that is bound to workspaces hears of those.",
+        )
+        .needing(&[SessionsRead])
+        .taking([
+            Parameter::in_query(
+                "workspace",
+                "Only of this workspace.",
+                schema::name("", "genomics"),
+            ),
+            Parameter::in_query("after", after, schema::position()),
+            Parameter::last_event_id(),
+        ])
+        .answering(Answer::new(200, "Changes as they happen.", Content::Events("Event")))
+        .refusing([Kind::OutOfBounds, Kind::TooManyListeners])
+}
+
+fn list() -> Operation {
+    Operation::new(Get, "/v1/replicas", replicas::list)
+        .named("listReplicas", Tag::Operations, "List replicas")
+        .needing(&[SessionsRead])
+        .answering(Answer::json(200, "Replicas", "All that have started and not ended."))
+}
+
+fn audit() -> Operation {
+    let pages = Content::JsonOrLines("AuditPage", "AuditRecord");
+    let cursor = "`next_cursor` of the page before, or the `position` of the last record.";
+    Operation::new(Get, "/v1/audit", replicas::audit)
+        .named("readAudit", Tag::Operations, "Read the audit log")
+        .described("Every change, oldest first. Not for a token that is bound to workspaces.")
+        .needing(&[Admin])
+        .taking([Parameter::in_query("cursor", cursor, schema::position()), Parameter::limit()])
+        .answering(Answer::new(200, "A page.", pages))
+        .refusing([Kind::OutOfBounds])
+}
