@@ -30,6 +30,7 @@ mod stream;
 
 mod event;
 
+pub mod accept;
 mod replica;
 
 mod audit;
@@ -147,15 +148,24 @@ const TEXTS: &[(&str, &str, &str)] = &[
 
 /// None when the subcommand is not one of this client.
 pub fn run(portico: &Command, matches: &ArgMatches) -> Option<ExitCode> {
+    if let Some(("store", matches)) = matches.subcommand()
+        && let Some(("accept", matches)) = matches.subcommand()
+    {
+        return Some(ended(on_a_runtime(accept::run(matches))));
+    }
     if !Noun::has_subcommand(matches.subcommand_name()?) {
         return None;
     }
     let outcome = match Noun::from_arg_matches(matches) {
         Ok(Noun::Completions(Completions { shell })) => complete(portico.clone(), shell),
-        Ok(noun) => perform(noun),
+        Ok(noun) => on_a_runtime(act(noun)),
         Err(usage) => Err(Failure::usage(usage)),
     };
-    Some(match outcome {
+    Some(ended(outcome))
+}
+
+fn ended(outcome: Outcome) -> ExitCode {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if let Some(text) = failure.text() {
@@ -163,13 +173,13 @@ pub fn run(portico: &Command, matches: &ArgMatches) -> Option<ExitCode> {
             }
             failure.code()
         }
-    })
+    }
 }
 
-fn perform(noun: Noun) -> Outcome {
+fn on_a_runtime(work: impl Future<Output = Outcome>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Failure::ours)?;
-    let outcome = runtime.block_on(act(noun));
+    let outcome = runtime.block_on(work);
     // A name that is still being looked up holds nobody up.
     runtime.shutdown_background();
     outcome

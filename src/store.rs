@@ -12,6 +12,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use portico_control::store::Store;
 use portico_control::transfer::{self, Resume, TransferError};
 
+use crate::client::accept;
 use crate::failure::{Failure, Outcome};
 use crate::replica;
 use crate::serve;
@@ -45,6 +46,7 @@ pub fn command() -> Command {
                         .help("Go on where an export to this file was cut"),
                 ),
         )
+        .subcommand(accept::command())
         .subcommand(
             Command::new("import")
                 .about("Write what an export holds to the store, beside what is there")

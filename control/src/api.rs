@@ -30,6 +30,8 @@ mod templates;
 
 mod tokens;
 
+mod store;
+
 mod replicas;
 
 mod events;

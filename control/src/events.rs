@@ -52,6 +52,11 @@ impl Events {
     pub async fn next(&self, after: Position) -> Option<Next> {
         let mut newest = self.newest.clone();
         loop {
+            let known = *newest.borrow();
+            if after.0 > known.0 + limits::EVENTS_AHEAD_MAX {
+                // Of another store, or of this one before it was restored.
+                return Some(Next::Missed(known));
+            }
             newest.wait_for(|newest| *newest > after).await.ok()?;
             let kept = locked(&self.kept);
             if after < kept.after {
@@ -135,6 +140,8 @@ mod tests {
         assert_eq!(positions(&events, 10).await, Ok(vec![11, 12]));
         assert_eq!(positions(&events, 11).await, Ok(vec![12]));
         assert_eq!(positions(&events, 9).await, Err(10));
+        let far = 12 + limits::EVENTS_AHEAD_MAX;
+        assert_eq!(positions(&events, far + 1).await, Err(12), "of another store");
         let waiting = positions(&events, 12);
         let (woken, ()) = tokio::join!(waiting, async { follower.follow(&entries([13])) });
         assert_eq!(woken, Ok(vec![13]));

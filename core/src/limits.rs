@@ -193,6 +193,8 @@ pub const WORKSPACE_FULL_RETRY_AFTER: Duration = Duration::from_secs(30);
 /// time (each holds a connection of the API, half of which are left for others), and how often one
 /// hears that the connection lives: below the 30 s of impatient balancers.
 pub const EVENTS_KEPT_MAX: usize = 4_096;
+/// A listener may have heard this many changes from another replica that this one has not yet.
+pub const EVENTS_AHEAD_MAX: u64 = 1_024;
 pub const EVENT_LISTENERS_MAX: usize = 32;
 pub const EVENT_KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// A replica says this often that it lives, and is believed for this long: two may be lost.

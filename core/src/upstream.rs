@@ -77,7 +77,7 @@ impl FromStr for Upstream {
         }
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) if !authority.ends_with(']') => {
-                (host, port.parse().map_err(|_| UpstreamError::Port)?)
+                (host, port_number(port).ok_or(UpstreamError::Port)?)
             }
             _ => (authority, 80),
         };
@@ -92,6 +92,11 @@ impl FromStr for Upstream {
         }
         with_port(Host::Name(name.into()), port)
     }
+}
+
+/// Digits alone: the library's parser takes a sign, too.
+fn port_number(text: &str) -> Option<u16> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 fn with_port(host: Host, port: u16) -> Result<Upstream, UpstreamError> {
@@ -159,6 +164,8 @@ mod tests {
             ("http://a.0X7F", UpstreamError::Host),
             ("http://2130706433", UpstreamError::Host),
             ("http://a:0", UpstreamError::Port),
+            ("http://a:+80", UpstreamError::Port),
+            ("http://10.0.0.1:+80", UpstreamError::Port),
             ("http://a:99999", UpstreamError::Port),
         ] {
             assert_eq!(text.parse::<Upstream>(), Err(why), "{text}");

@@ -99,7 +99,7 @@ fn stream(
     filter: Filter,
     after: Position,
 ) -> impl Stream<Item = Result<Event, Infallible>> {
-    let waiting = VecDeque::from([Event::default().comment("listening")]);
+    let waiting = VecDeque::from([Event::default().id(after.0.to_string()).comment("listening")]);
     let begin = (listener, filter, after, waiting);
     unfold(begin, async |(listener, filter, mut after, mut waiting)| {
         while waiting.is_empty() {

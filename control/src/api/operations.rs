@@ -9,7 +9,7 @@ mod tests;
 use serde_json::Value;
 
 use super::operation::Operation;
-use super::{events, problem, replicas, templates, tokens, wire, workspaces};
+use super::{events, problem, replicas, store, templates, tokens, wire, workspaces};
 
 pub fn all() -> Vec<Operation> {
     [sessions::all(), operators::all(), documents::all()].into_iter().flatten().collect()
@@ -24,6 +24,7 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         templates::schema::all(),
         tokens::schema::all(),
         replicas::schemas(),
+        store::schemas(),
         events::schema::all(),
         problem::schemas(),
     ];

@@ -37,7 +37,8 @@ pub struct Draft {
     upstream: Upstream,
     state: State,
     reason: Option<String>,
-    routing: Routing,
+    /// None: as the settings say, as far as the tool can.
+    pub routing: Option<Routing>,
     host_header: HostHeader,
     prefix: Prefix,
     lifespan_seconds: u64,
@@ -61,6 +62,7 @@ pub struct Patch {
 #[derive(Serialize)]
 pub struct SessionJson {
     id: String,
+    version: u64,
     label: String,
     workspace: String,
     owner: String,
@@ -115,7 +117,6 @@ impl Draft {
         let state = fields.parsed("state").unwrap_or(State::Running);
         let reason = fields.checked("reason", reason).flatten();
         let routing = fields.words("routing", |words| Routing::from_words(words));
-        let routing = routing.unwrap_or(settings.default_routing);
         let host_header = fields.parsed("host_header").unwrap_or(HostHeader::Preserve);
         let prefix = fields.boolean("strip_prefix").map_or(Prefix::Keep, prefix);
         let complete = fields.complete(UNKNOWN_FIELD);
@@ -142,14 +143,20 @@ impl Draft {
         })
     }
 
-    pub fn session(&self, id: SessionId, label: Label, now: Timestamp) -> Session {
+    pub fn session(
+        &self,
+        id: SessionId,
+        label: Label,
+        routing: Routing,
+        now: Timestamp,
+    ) -> Session {
         let Self { workspace, owner, tool, upstream, .. } = self;
         let (workspace, owner, tool) = (workspace.clone(), owner.clone(), tool.clone());
         Session {
             label,
             state: self.state,
             reason: self.reason.clone(),
-            routing: self.routing,
+            routing: self.routing.unwrap_or(routing),
             host_header: self.host_header,
             prefix: self.prefix,
             image: self.image.clone(),
@@ -301,6 +308,7 @@ pub fn session(record: &Record, domains: &Domains) -> SessionJson {
     let (subdomain, path) = domains.urls(&session.label, session.routing);
     SessionJson {
         id: session.id.to_string(),
+        version: record.version.0,
         label: session.label.to_string(),
         workspace: session.workspace.to_string(),
         owner: session.owner.to_string(),

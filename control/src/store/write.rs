@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use std::num::NonZeroU64;
 
 use portico_core::label::SessionId;
-use portico_core::record::{AuditRecord, Document, DocumentKey, Record, Version};
+use portico_core::record::{
+    AuditRecord, Document, DocumentKey, Kind as DocumentKind, Record, Version,
+};
 use portico_core::session::{Name, Session, Timestamp};
 
 #[derive(Debug, Clone)]
@@ -151,13 +153,18 @@ impl Write {
         let (kind, subject) = match self {
             Self::Put { session, .. } => of_session(&session.id),
             Self::Delete { id, .. } => of_session(id),
-            Self::PutDocument { key, .. } | Self::DeleteDocument { key, .. } => {
-                (key.kind.as_str(), key.to_string())
-            }
+            // As in the paths of the API and in its events.
+            Self::PutDocument { key, .. } | Self::DeleteDocument { key, .. } => match key.kind {
+                DocumentKind::AllowList => ("workspaces", "workspaces".to_owned()),
+                kind => (kind.as_str(), format!("{kind}s/{}", key.name)),
+            },
         };
         let workspace = match self {
             Self::Put { session, .. } => Some(session.workspace.clone()),
-            _ => None,
+            Self::PutDocument { key, .. } | Self::DeleteDocument { key, .. } => {
+                (key.kind == DocumentKind::Workspace).then(|| key.name.clone())
+            }
+            Self::Delete { .. } => None,
         };
         let action = format!("{kind}.{verb}");
         let Author { name: actor, address, at, detail } = by;

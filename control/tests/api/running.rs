@@ -66,12 +66,12 @@ fn every_change_is_written_down() {
     assert_eq!(
         told,
         [
-            "settings token.created token/platform - scopes {\"sessions:write\"}",
+            "settings token.created tokens/platform - scopes {\"sessions:write\"}",
             "platform session.created sessions/one genomics -",
             "platform session.changed sessions/one genomics state starting to running",
             "platform session.deleted sessions/one genomics -",
-            "settings allow-list.changed allow-list/all - 2 workspaces are allowed",
-            "settings token.changed token/platform - rotated",
+            "settings workspaces.changed workspaces - 2 workspaces are allowed",
+            "settings token.changed tokens/platform - rotated",
         ]
     );
 }

@@ -24,7 +24,7 @@ fn a_session_is_created_with_all_its_fields() {
     assert_eq!(
         session,
         json!({
-            "id": "3e8370e7", "label": "my-tool", "workspace": "genomics",
+            "id": "3e8370e7", "version": 1, "label": "my-tool", "workspace": "genomics",
             "owner": "ada@example.com", "tool": "jupyter", "upstream": "http://10.0.0.7:8888",
             "state": "starting", "reason": "pulling the image", "routing": ["path"],
             "host_header": "upstream", "strip_prefix": true,

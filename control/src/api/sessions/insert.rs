@@ -6,7 +6,7 @@ use data_encoding::HEXLOWER;
 use portico_core::label::{Label, SessionId};
 use portico_core::limits;
 use portico_core::record::Record;
-use portico_core::session::{Name, Session};
+use portico_core::session::{Name, Routing, Session};
 use portico_core::template::Image;
 
 use super::super::Api;
@@ -50,8 +50,16 @@ pub async fn insert(
             // A given one was checked before; a drawn one is drawn again.
             continue;
         }
-        let session = Box::new(draft.session(id, label, clock::now()));
-        check_template(api, &session)?;
+        let wished = api.settings.default_routing;
+        let mut session = Box::new(draft.session(id, label, wished, clock::now()));
+        match check_template(api, &session) {
+            // Nobody asked for what its tool cannot do.
+            Err(_) if draft.routing.is_none() && wished == Routing::Both => {
+                session.routing = Routing::Subdomain;
+                check_template(api, &session)?;
+            }
+            checked => checked?,
+        }
         let write = Write::Put { session, expected: Expected::Absent, once: once.clone(), room };
         match api.store.write(write, by.author()).await?.map(Stored::into_session) {
             Ok(record) => return Ok(Inserted { record, repeated: false }),

@@ -5,8 +5,8 @@ use portico_core::limits;
 use serde_json::{Value, json};
 
 use super::super::schema::{
-    about, answered, flag, host_header, image, label, labels, lifespan_seconds, name, nullable,
-    page, reference, routing, sent, session_id, short_text, state, time, upstream,
+    about, answered, count, flag, host_header, image, label, labels, lifespan_seconds, name,
+    nullable, page, reference, routing, sent, session_id, short_text, state, time, upstream,
 };
 
 const WORKSPACE: &str = "The workspace that it belongs to.";
@@ -80,6 +80,7 @@ fn session() -> Value {
     });
     let properties = json!({
         "id": session_id(),
+        "version": count("Rises with each change; the entity tag for `If-Match`."),
         "label": label(),
         "workspace": name(WORKSPACE, "genomics"),
         "owner": name(OWNER, "ada@example.com"),

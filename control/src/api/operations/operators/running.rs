@@ -1,13 +1,13 @@
 //! The operations that tell what runs, what changes, and who changed it.
 
-use super::super::super::operation::Method::Get;
+use super::super::super::operation::Method::{Get, Post};
 use super::super::super::operation::{Answer, Content, Operation, Parameter, Tag};
 use super::super::super::problem::Kind;
-use super::super::super::{events, replicas, schema};
+use super::super::super::{events, replicas, schema, store};
 use crate::token::Scope::{Admin, SessionsRead};
 
 pub fn all() -> Vec<Operation> {
-    vec![listen(), list(), audit()]
+    vec![listen(), list(), audit(), accept()]
 }
 
 fn listen() -> Operation {
@@ -49,5 +49,18 @@ fn audit() -> Operation {
         .needing(&[Admin])
         .taking([Parameter::in_query("cursor", cursor, schema::position()), Parameter::limit()])
         .answering(Answer::new(200, "A page.", pages))
+        .refusing([Kind::OutOfBounds])
+}
+
+fn accept() -> Operation {
+    Operation::new(Post, "/v1/store/accept", store::accept)
+        .named("acceptStore", Tag::Operations, "Accept the store as it is now")
+        .described(
+            "Where the store came back as another one, or with nothing in it, routes are kept and \
+             writes are refused until this says that it is meant. Not for a token that is bound to \
+             workspaces.",
+        )
+        .needing(&[Admin])
+        .answering(Answer::json(200, "AcceptedStore", "It is obeyed from now on."))
         .refusing([Kind::OutOfBounds])
 }
