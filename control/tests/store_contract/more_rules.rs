@@ -114,8 +114,8 @@ pub async fn the_audit_log_says_who_did_what(store: Shared) {
             (1, "session.created", "sessions/one"),
             (2, "session.changed", "sessions/one"),
             (3, "session.deleted", "sessions/one"),
-            (4, "workspace.created", "workspace/genomics"),
-            (5, "workspace.deleted", "workspace/genomics"),
+            (4, "workspace.created", "workspaces/genomics"),
+            (5, "workspace.deleted", "workspaces/genomics"),
         ]
     );
     let Author { name: actor, address, at, detail } = by;
@@ -125,7 +125,7 @@ pub async fn the_audit_log_says_who_did_what(store: Shared) {
     assert_eq!(page.items[0].1, first);
     let deletion = &page.items[2].1;
     assert_eq!((deletion.actor.as_str(), &deletion.workspace), ("portico", &first.workspace));
-    assert_eq!(page.items[3].1.workspace, None);
+    assert_eq!(page.items[3].1.workspace, first.workspace);
 
     let page = store.audit(AuditQuery { after: Position(1), items_max: 2 }).await.unwrap();
     assert_eq!(page.items.iter().map(|(at, _)| at.0).collect::<Vec<_>>(), [2, 3]);
