@@ -9,7 +9,7 @@ TEST_THREADS ?= 8
 SECONDS_EACH ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fuzz api-fuzz simulate tools browser build
+.PHONY: help demo test lint bench micro fuzz api-fuzz simulate tools browser build
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -36,9 +36,14 @@ browser: ## Install Chromium, for tests in a real browser
 	@$(INSTALL) chromium
 
 bench: ## Compare with HAProxy and nginx on this machine; writes bench/RESULTS.md
-	@$(INSTALL) build opponents
+	@$(INSTALL) build opponents redis
 	cargo build --release --bin portico
 	cargo run --release -p portico-bench -- compare
+	cargo run --release -p portico-bench -- routable --output bench
+
+micro: ## What is measured in nanoseconds and bytes: criterion, and the weight of a million routes
+	@$(INSTALL) build
+	cd bench/micro && cargo bench && cargo run --release
 
 fuzz: ## Fuzz heads and bodies (needs a nightly toolchain and cargo-fuzz)
 	@$(INSTALL) fuzz

@@ -3,7 +3,7 @@
 
 mod haproxy;
 pub mod lab;
-mod machine;
+pub mod machine;
 mod nginx;
 mod portico;
 mod results;

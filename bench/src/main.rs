@@ -12,7 +12,7 @@ use portico_bench::compare::lab::{Kind, LabOptions};
 use portico_bench::compare::{self, Case};
 use portico_bench::load::engine::Outcome;
 use portico_bench::load::{Plan, Target, echo, get, idle, kernel, stalled};
-use portico_bench::{backend, memory};
+use portico_bench::{backend, memory, routable};
 
 /// Load, an upstream to put behind a proxy, and side-by-side runs.
 #[derive(Parser)]
@@ -29,6 +29,8 @@ enum Cli {
     Load(Load),
     /// Run Portico, HAProxy and nginx side by side and compare CPU per request.
     Compare(Compare),
+    /// Measure how soon a new session is routable, with many there, on both stores.
+    Routable(Routable),
     /// Compare the memory of idle connections and of a client that stops reading.
     Memory(Memory),
 }
@@ -131,6 +133,20 @@ struct Compare {
 }
 
 #[derive(Args)]
+struct Routable {
+    #[arg(long, default_value = "target/release/portico")]
+    portico: PathBuf,
+    /// Sessions that are there already.
+    #[arg(long, default_value_t = 100_000)]
+    loaded: usize,
+    #[arg(long, default_value_t = 2_000)]
+    creates: usize,
+    /// Where RESULTS.md gets its section; without it the report is only printed.
+    #[arg(long)]
+    output: Option<PathBuf>,
+}
+
+#[derive(Args)]
 struct Memory {
     #[command(flatten)]
     laboratory: Laboratory,
@@ -162,6 +178,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Cli::Backend { listen } => serve(listen),
         Cli::Load(load) => run_load(load),
         Cli::Compare(command) => compare::run(&command.options()),
+        Cli::Routable(command) => command.run(),
         Cli::Memory(command) => memory::run(&memory::Options {
             lab: command.laboratory.options(),
             connections: command.connections,
@@ -231,6 +248,21 @@ impl Closed {
             connections: self.connections,
             warm_up: Duration::from_secs_f64(self.warm_up_seconds),
             measure: Duration::from_secs_f64(self.seconds),
+        }
+    }
+}
+
+impl Routable {
+    fn run(self) -> anyhow::Result<()> {
+        let portico = std::path::absolute(&self.portico)?;
+        let (loaded, creates) = (self.loaded, self.creates);
+        let report = routable::run(&routable::Options { portico, loaded, creates })?;
+        let command = format!("portico-bench routable --loaded {loaded} --creates {creates}");
+        match self.output {
+            Some(directory) => {
+                routable::write(&directory, &report, &compare::machine::line(&command)?)
+            }
+            None => Ok(()),
         }
     }
 }

@@ -17,8 +17,19 @@ pub struct Facts {
     pub versions: Vec<(&'static str, String)>,
 }
 
+/// For a report that is no comparison.
+pub fn line(command: &str) -> anyhow::Result<String> {
+    let today = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let (date, commit, kernel) = (&today[..10], commit(), kernel()?);
+    Ok(format!("{date}, commit {commit}, Linux {kernel}, `{command}`."))
+}
+
+fn kernel() -> anyhow::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned())
+}
+
 pub fn facts(lab: &Lab) -> anyhow::Result<Facts> {
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned();
+    let kernel = kernel()?;
     let described = fs::read_to_string("/proc/cpuinfo")?;
     let processor = described
         .lines()

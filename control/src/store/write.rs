@@ -134,11 +134,11 @@ impl Author {
 impl Write {
     /// For the audit log. `stored` is what the write left or took away.
     pub fn audit(&self, stored: &Stored, by: Author) -> AuditRecord {
-        let workspace = match stored {
-            Stored::Session(Record { session, .. }) => Some(session.workspace.clone()),
-            Stored::Document(_) | Stored::Unreadable(_) => None,
-        };
-        AuditRecord { workspace, ..self.audit_unread(by) }
+        let mut record = self.audit_unread(by);
+        if let Stored::Session(Record { session, .. }) = stored {
+            record.workspace = Some(session.workspace.clone());
+        }
+        record
     }
 
     /// The same by who does not know what is stored: of a deletion the workspace is missing.
