@@ -3,7 +3,8 @@
 
 use std::process::ExitCode;
 
-use portico_control::store::StoreError;
+use portico_control::store::redis::ACL_RULES;
+use portico_control::store::{RedisFailure, StoreError};
 use portico_proxy::{Fault, StartError};
 
 use crate::settings::{Mistake, Mistakes};
@@ -86,27 +87,102 @@ impl From<StoreError> for Failure {
         if !error.is_settings() {
             return Self::machine(error);
         }
-        let fix = match &error {
-            StoreError::Directory { .. } => {
-                "give this user the directory, or choose another, as in \
-                 --store-url embedded:./portico-data"
-            }
-            StoreError::InUse { .. } => "stop the other process, or choose another directory",
-            _ => "correct it; `portico settings` shows how it is written",
-        };
+        let (name, fix) = key_and_fix(&error);
         let mistake = Mistake {
-            name: "store.url".to_owned(),
+            name: name.to_owned(),
             origin: None,
             wrong: format!("{:#}", anyhow::Error::from(error)),
-            fix: fix.to_owned(),
+            fix,
         };
         Mistakes(vec![mistake]).into()
     }
 }
 
+/// Of an error of the store that other settings would help: which ones, and how.
+fn key_and_fix(error: &StoreError) -> (&'static str, String) {
+    const TLS_FILES: &str = "store.ca_file, store.cert_file, store.key_file";
+    let (name, fix) = match error {
+        StoreError::Directory { .. } => (
+            "store.url",
+            "give this user the directory, or choose another, as in \
+             --store-url embedded:./portico-data",
+        ),
+        StoreError::InUse { .. } => {
+            ("store.url", "stop the other process, or choose another directory")
+        }
+        StoreError::Redis(failure) => match failure {
+            RedisFailure::Prefix(_) => ("store.prefix", "write a plain word, as in portico"),
+            RedisFailure::File { .. } => (TLS_FILES, "correct the path, the file or its rights"),
+            RedisFailure::Tls(_) => (TLS_FILES, "correct the files: they hold PEM"),
+            RedisFailure::Login { .. } => (
+                "store.password",
+                "correct it, or store.password_file, store.username, or the login in store.url",
+            ),
+            RedisFailure::Forbidden(_) => {
+                let fix = format!(
+                    "ACL SETUSER … ~{{portico}}:* {ACL_RULES}, with the store.prefix in the \
+                     braces; or another store.username"
+                );
+                return ("store.username", fix);
+            }
+            RedisFailure::OtherMode { instead, .. } => {
+                return ("store.url", format!("write it as {instead}"));
+            }
+            RedisFailure::Replica { .. } => {
+                ("store.url", "give the primary's address, or redis+sentinel://host:port,…/primary")
+            }
+            RedisFailure::NoPrimary { .. } => {
+                ("store.url", "correct the name behind the hosts; `SENTINEL masters` lists them")
+            }
+            _ => ("store.url", "correct it; `portico settings` shows how it is written"),
+        },
+        _ => ("store.url", "correct it; `portico settings` shows how it is written"),
+    };
+    (name, fix.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_redis_is_told_with_its_key() {
+        let address = || "r:6379".to_owned();
+        for (failure, name, fix) in [
+            (RedisFailure::Prefix("a b".into()), "store.prefix", "plain word"),
+            (RedisFailure::Replica { address: address() }, "store.url", "redis+sentinel://"),
+            (
+                RedisFailure::OtherMode {
+                    address: address(),
+                    found: "a node of a Cluster",
+                    instead: "redis+cluster://host:port,…",
+                },
+                "store.url",
+                "redis+cluster://",
+            ),
+            (
+                RedisFailure::NoPrimary { asked: address(), name: "main".into() },
+                "store.url",
+                "SENTINEL masters",
+            ),
+            (
+                RedisFailure::File {
+                    file: "/ca".into(),
+                    source: std::sync::Arc::new(std::io::Error::other("gone")),
+                },
+                "store.ca_file",
+                "the file",
+            ),
+        ] {
+            let failure = Failure::from(StoreError::Redis(failure));
+            assert_eq!(failure.code(), ExitCode::from(SETTINGS));
+            let text = failure.to_string();
+            let (told, told_fix) = text.split_once("fix: ").unwrap();
+            assert!(told.contains(&format!("  {name}")) && told_fix.contains(fix), "{text}");
+        }
+        let old = RedisFailure::TooOld { address: address(), found: "6.2".into() };
+        assert_eq!(Failure::from(StoreError::Redis(old)).code(), ExitCode::from(69));
+    }
 
     #[test]
     fn the_exit_code_says_whose_turn_it_is() {

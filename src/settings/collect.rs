@@ -2,13 +2,14 @@
 //! names, then the default. What comes out is one value or none for each key, and where it came
 //! from.
 
+mod todays;
+
 use std::fmt;
 use std::path::PathBuf;
 
 use toml::de::{DeTable, DeValue};
 
 use super::Note;
-use super::fallback::{self, Meaning, NAMES, Name};
 use super::mistake::{Mistake, Wrong};
 use super::sources::{FILE_ENVIRONMENT, File, Sources};
 use super::table::{self, KEYS, Key, Preset, Shape};
@@ -44,7 +45,12 @@ pub struct Collected {
     pub is_whole: bool,
     pub mistakes: Vec<Mistake>,
     pub notes: Vec<Note>,
+    /// Of today's names, those of templates with their values.
+    pub templates: Vec<(String, String)>,
 }
+
+/// What the operator's client reads: both may run in one environment. They are no settings.
+const OF_THE_CLIENT: [&str; 3] = ["PORTICO_API", "PORTICO_TOKEN", "PORTICO_TOKEN_FILE"];
 
 pub fn collect(sources: Sources) -> Collected {
     let mut collected = Collected {
@@ -52,6 +58,7 @@ pub fn collect(sources: Sources) -> Collected {
         is_whole: sources.mistakes.is_empty(),
         mistakes: sources.mistakes,
         notes: Vec::new(),
+        templates: Vec::new(),
     };
     for (key, text) in &sources.defaults {
         collected.set(key, Origin::Default, Value::from_text(key.shape, text));
@@ -65,12 +72,7 @@ pub fn collect(sources: Sources) -> Collected {
         collected.set(key, Origin::Flag(flag), Value::from_text(key.shape, text));
     }
     // Last, because they only fill what nothing else has filled.
-    for name in NAMES {
-        let found = sources.environment.iter().find(|(found, _)| found == name.name);
-        if let Some((_, text)) = found {
-            collected.fallback(name, text);
-        }
-    }
+    collected.todays(&sources.environment);
     collected
 }
 
@@ -157,7 +159,8 @@ impl Collected {
 
     fn environment(&mut self, environment: &[(String, String)]) {
         for (name, text) in environment {
-            if !name.starts_with("PORTICO_") || name == FILE_ENVIRONMENT {
+            let is_other = name == FILE_ENVIRONMENT || OF_THE_CLIENT.contains(&name.as_str());
+            if !name.starts_with("PORTICO_") || is_other {
                 continue;
             }
             let Some(key) = KEYS.iter().find(|key| key.environment() == *name) else {
@@ -173,37 +176,6 @@ impl Collected {
                 continue;
             }
             self.set(key, origin, Value::from_text(key.shape, text));
-        }
-    }
-
-    fn fallback(&mut self, name: &Name, text: &str) {
-        if text.trim().is_empty() && !name.means_something_when_empty() {
-            return;
-        }
-        let Name { name, meaning } = name;
-        match meaning {
-            Meaning::Sets(key, read) => {
-                let entry = self.entry(key);
-                if entry.origin != Origin::Default {
-                    let instead = &entry.origin;
-                    let note = format!("{name} is not used: {key} comes from {instead}");
-                    self.notes.push(Note::Information(note));
-                    return;
-                }
-                let key = entry.key;
-                self.set(key, Origin::Fallback(name), read(text));
-                let note = format!("{} is taken from {name}", key.name);
-                self.notes.push(Note::Information(note));
-            }
-            Meaning::NotYetSwitch(_) if fallback::is_off(text) => {}
-            Meaning::NotYet(why) | Meaning::NotYetSwitch(why) => {
-                let note = format!("{name} is set, but nothing uses it yet: {why}");
-                self.notes.push(Note::Warning(note));
-            }
-            Meaning::Needless(why) => {
-                let note = format!("{name} is set, but not needed: {why}");
-                self.notes.push(Note::Information(note));
-            }
         }
     }
 }

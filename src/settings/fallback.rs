@@ -12,18 +12,40 @@ pub struct Name {
 
 pub enum Meaning {
     /// The key that it sets, and how its value reads there.
-    Sets(&'static str, fn(&str) -> Result<Value, Wrong>),
+    Sets(&'static str, Read),
+    /// Chooses a Redis as the store: it sets `store.url`, together with `Part::Url`.
+    Redis,
+    /// Says more about the Redis that `Redis` chose, and nothing about any other store: what belongs
+    /// to one Redis is neither shown to another nor a reason to leave an embedded store.
+    OfRedis(Part),
+    /// Sets a key of any Redis; what is so without it.
+    WithRedis(&'static str, Read, &'static str),
     /// Asks for something that this version does not do; why that is no reason to stop.
     NotYet(&'static str),
     /// The same of a switch, which asks for nothing when it is off.
     NotYetSwitch(&'static str),
-    /// Has no meaning here; why.
-    Needless(&'static str),
 }
 
-use Meaning::{Needless, NotYet, NotYetSwitch, Sets};
+/// What a name says about a Redis.
+pub enum Part {
+    Url,
+    Sets(&'static str, Read),
+    /// The same, where the connection has TLS at all.
+    SetsOfTls(&'static str, Read),
+}
 
-const REDIS: &str = "this version keeps sessions in its own store (store.url)";
+pub type Read = fn(&str) -> Result<Value, Wrong>;
+
+use Meaning::{NotYet, NotYetSwitch, OfRedis, Redis, Sets, WithRedis};
+
+/// What chooses the Redis, and what its URL is also made of.
+pub const REDIS_ADDRESS: &str = "CONNECT_REDIS_ADDRESS";
+pub const REDIS_DB: &str = "CONNECT_REDIS_DB";
+pub const REDIS_TLS: &str = "CONNECT_REDIS_TLS_ENABLE";
+
+/// What the names of templates begin with; the template's key and what is said of it follow.
+pub const TEMPLATES: &str = "TOWER_DATA_STUDIO_TEMPLATES_";
+
 const SSH: &str = "this version has no SSH";
 const POLICY: &str = "this version has no traffic policies";
 
@@ -42,22 +64,32 @@ pub static NAMES: &[Name] = &[
     Name { name: "CONNECT_LOG_LEVEL", meaning: Sets("log.level", log_level) },
     Name { name: "CONNECT_TRUSTED_PROXY_CIDRS", meaning: Sets("proxy.trusted_networks", list) },
     Name {
-        name: "LOCAL_CACHE_TTL",
-        meaning: Needless("routes are pushed to the workers, there is no cache to expire"),
-    },
-    Name {
         name: "CONNECT_OIDC_CLIENT_REGISTRATION_TOKEN",
         meaning: NotYet("this version has no login: keep a gate in front of it"),
     },
-    Name { name: "CONNECT_REDIS_ADDRESS", meaning: NotYet(REDIS) },
-    Name { name: "CONNECT_REDIS_USER", meaning: NotYet(REDIS) },
-    Name { name: "CONNECT_REDIS_PASSWORD", meaning: NotYet(REDIS) },
-    Name { name: "CONNECT_REDIS_DB", meaning: NotYet(REDIS) },
-    Name { name: "CONNECT_REDIS_PREFIX", meaning: NotYet(REDIS) },
-    Name { name: "CONNECT_REDIS_TLS_ENABLE", meaning: NotYetSwitch(REDIS) },
-    Name { name: "CONNECT_REDIS_TLS_SKIP_VERIFY", meaning: NotYetSwitch(REDIS) },
-    Name { name: "CONNECT_REDIS_TLS_CERT_FILE", meaning: NotYet(REDIS) },
-    Name { name: "CONNECT_REDIS_TLS_KEY_FILE", meaning: NotYet(REDIS) },
+    // Before the others of a Redis, which need to know whether there is one.
+    Name { name: REDIS_ADDRESS, meaning: Redis },
+    Name { name: REDIS_DB, meaning: OfRedis(Part::Url) },
+    Name { name: REDIS_TLS, meaning: OfRedis(Part::Url) },
+    Name { name: "CONNECT_REDIS_USER", meaning: OfRedis(Part::Sets("store.username", text)) },
+    Name { name: "CONNECT_REDIS_PASSWORD", meaning: OfRedis(Part::Sets("store.password", secret)) },
+    Name { name: "CONNECT_REDIS_PREFIX", meaning: OfRedis(Part::Sets("store.prefix", text)) },
+    Name {
+        name: "CONNECT_REDIS_TLS_SKIP_VERIFY",
+        meaning: OfRedis(Part::SetsOfTls("store.tls_insecure", text)),
+    },
+    Name {
+        name: "CONNECT_REDIS_TLS_CERT_FILE",
+        meaning: OfRedis(Part::SetsOfTls("store.cert_file", text)),
+    },
+    Name {
+        name: "CONNECT_REDIS_TLS_KEY_FILE",
+        meaning: OfRedis(Part::SetsOfTls("store.key_file", text)),
+    },
+    Name {
+        name: "LOCAL_CACHE_TTL",
+        meaning: WithRedis("store.stale_max", text, "without it routes never grow stale"),
+    },
     Name { name: "CONNECT_TUNNEL_URL", meaning: NotYet("sessions are reached at their upstream") },
     Name { name: "CONNECT_SSH_ENABLED", meaning: NotYetSwitch(SSH) },
     Name { name: "CONNECT_POLICY_B64", meaning: NotYet(POLICY) },
@@ -78,6 +110,10 @@ fn text(value: &str) -> Result<Value, Wrong> {
 
 fn list(value: &str) -> Result<Value, Wrong> {
     Value::from_text(Shape::List, value)
+}
+
+fn secret(value: &str) -> Result<Value, Wrong> {
+    Value::from_text(Shape::Secret, value)
 }
 
 pub fn is_off(value: &str) -> bool {

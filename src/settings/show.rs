@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use super::collect::{Collected, Entry};
-use super::fallback::{Meaning, NAMES};
+use super::fallback::{Meaning, NAMES, Part, REDIS_ADDRESS, REDIS_TLS, TEMPLATES};
 use super::table::{KEYS, Key, Preset};
 use super::value::Value;
 
@@ -81,10 +81,30 @@ pub fn markdown() -> String {
             Meaning::Sets(key, _) => format!("sets `{key}`"),
             Meaning::NotYet(why) => format!("a warning and no more: {why}"),
             Meaning::NotYetSwitch(why) => format!("a warning and no more unless off: {why}"),
-            Meaning::Needless(why) => format!("nothing: {why}"),
+            Meaning::Redis => "sets `store.url` to that Redis, `host:port`".to_owned(),
+            Meaning::OfRedis(Part::Url) => format!("is part of the URL of `{REDIS_ADDRESS}`"),
+            Meaning::OfRedis(Part::Sets(key, _)) => {
+                format!("sets `{key}` for the Redis of `{REDIS_ADDRESS}`")
+            }
+            Meaning::OfRedis(Part::SetsOfTls(key, _)) => {
+                format!("sets `{key}` for the Redis of `{REDIS_ADDRESS}` if `{REDIS_TLS}`")
+            }
+            Meaning::WithRedis(key, _, without) => {
+                format!("sets `{key}` where sessions are in a Redis; {without}")
+            }
         };
         let _ = writeln!(text, "| `{}` | {meaning} |", name.name);
     }
+    let _ = writeln!(
+        text,
+        "| `{TEMPLATES}<KEY>_…` | changes or adds the template of that key |\n\n\
+         Only `{REDIS_ADDRESS}` leaves the embedded store: the other names of a Redis do nothing\n\
+         without it, or where something else sets `store.url`. Of a template, `_STATUS` is\n\
+         `recommended`, `deprecated`, `experimental` or `unsupported`, `_REPOSITORY` an image,\n\
+         `_ICON` a name, `_TOOL` the tool, `_PORT` its port; a new one needs `_REPOSITORY` and\n\
+         `_TOOL`, and its key has `-` where a `_` would be. What was put through the API goes\n\
+         before it."
+    );
     text
 }
 

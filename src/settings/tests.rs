@@ -1,6 +1,10 @@
 //! The settings as an operator meets them: which source wins, what a mistake says, what is shown,
 //! and that the documents made from the table are not stale.
 
+mod store;
+
+mod workspaces;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -106,7 +110,7 @@ fn todays_environment_starts_portico_and_what_it_cannot_do_yet_is_said() {
     assert_eq!(settings.log.filter, "error");
     assert_eq!(settings.proxy.trusted_networks.len(), 2);
     let warnings: Vec<_> = notes.iter().filter(|note| matches!(note, Note::Warning(_))).collect();
-    assert_eq!(warnings.len(), 2, "{notes:?}");
+    assert_eq!(warnings.len(), 1, "{notes:?}");
     assert!(!format!("{notes:?}").contains("hidden"));
 }
 
@@ -115,7 +119,7 @@ fn every_mistake_is_told_at_once_with_key_origin_and_fix() {
     let file = "conect_url = \"x\"\n[proxy]\nio = \"fast\"\ndrain_timeout = 30\nhttp = \"here\"";
     let environment =
         ["PORTICO_PROXY__WORKERS=many", "PORTICO_LOG__LEVL=info", "PORTICO_STORE__URL="];
-    let flags = [("proxy.trusted_networks", "10.0.0.0/8,10.0.0.300"), ("store.url", "redis://r")];
+    let flags = [("proxy.trusted_networks", "10.0.0.0/8,10.0.0.300"), ("store.url", "redis://r:x")];
     let found = mistakes(file, &environment, &flags);
     for expected in [
         "conect_url (from portico.toml:1): is not a setting\n    fix: did you mean connect_url?",
@@ -126,7 +130,7 @@ fn every_mistake_is_told_at_once_with_key_origin_and_fix() {
         "PORTICO_LOG__LEVL: is not a setting\n    fix: did you mean PORTICO_LOG__LEVEL?",
         "store.url (from PORTICO_STORE__URL): is empty",
         "proxy.trusted_networks (from --proxy-trusted-networks): `10.0.0.300` is not a network",
-        "store.url (from --store-url): Redis is not yet supported",
+        "store.url (from --store-url): `redis://r:x` is not the URL of a Redis: `x` is no port",
         "connect_url: is missing",
     ] {
         assert!(found.iter().any(|m| m.starts_with(expected)), "{expected} is not in {found:#?}");
@@ -149,7 +153,6 @@ fn settings_that_contradict_each_other_are_mistakes() {
         ("upstream_networks = []", HERE, "would allow nothing"),
         ("[proxy]\ndrain_timeout = \"1year\"", HERE, "is more than"),
         ("[proxy]\nproxy_protocol = [\"https\"]", HERE, "is off"),
-        ("allowed_workspaces = []", HERE, "is not yet supported"),
         ("[control]\nlisten = \"127.0.0.1:8080\"", HERE, "is taken by proxy.http (0.0.0.0:8080)"),
         ("[proxy]\nhttp = [\":80\", \"[::1]:81\", \"[::]:80\"]", HERE, "[::]:80 is taken"),
         ("routing = [\"port\"]", HERE, "is not one of"),
@@ -166,8 +169,6 @@ fn settings_that_contradict_each_other_are_mistakes() {
         assert_eq!(found.len(), 1, "{file}: {found:#?}");
         assert!(found[0].contains(expected), "{file}: {found:#?}");
     }
-    let restricted = [HERE, "TOWER_DATA_STUDIO_ALLOWED_WORKSPACES="];
-    assert!(mistakes("", &restricted, &[])[0].contains("is not yet supported"));
 }
 
 #[test]
@@ -259,19 +260,11 @@ fn what_kubernetes_adds_for_a_service_of_our_name_is_no_mistake() {
 
 #[test]
 fn a_switch_of_todays_that_is_off_asks_for_nothing() {
-    let names =
-        ["CONNECT_SSH_ENABLED", "CONNECT_REDIS_TLS_ENABLE", "CONNECT_REDIS_TLS_SKIP_VERIFY"];
-    for name in names {
-        let notes = |value: &str| settings("", &[HERE, &format!("{name}={value}")], &[]).1;
-        for off in ["false", "False", "0", "off", "no", ""] {
-            assert_eq!(notes(off), [], "{name}={off}");
-        }
-        assert!(matches!(&notes("true")[..], [Note::Warning(text)] if text.contains(name)));
+    let notes = |value: &str| settings("", &[HERE, &format!("CONNECT_SSH_ENABLED={value}")], &[]).1;
+    for off in ["false", "False", "0", "off", "no", ""] {
+        assert_eq!(notes(off), [], "{off}");
     }
-    for name in ["CONNECT_REDIS_TLS_CERT_FILE", "CONNECT_REDIS_TLS_KEY_FILE"] {
-        let (_, notes) = settings("", &[HERE, &format!("{name}=/f")], &[]);
-        assert!(matches!(&notes[..], [Note::Warning(text)] if text.contains(name)));
-    }
+    assert!(matches!(&notes("true")[..], [Note::Warning(text)] if text.contains("no SSH")));
 }
 
 #[test]
@@ -320,7 +313,8 @@ fn a_secret_is_never_shown() {
 #[test]
 fn a_password_in_a_url_is_never_shown() {
     for (name, url) in [
-        ("store.url", "redis://user:hunter2@redis:6379"),
+        ("store.url", "redis://user:hunter2@redis:port"),
+        ("store.url", "redis:user:hunter2@redis"),
         ("store.url", "paper://user:hunter2@drawer"),
         ("store.url", "user:hunter2@redis"),
         ("connect_url", "https://user:hunter2@connect.example.com"),

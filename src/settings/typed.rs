@@ -5,6 +5,10 @@ mod domains;
 
 mod listeners;
 
+mod control;
+
+mod store;
+
 mod files;
 
 mod parse;
@@ -19,9 +23,9 @@ use portico_proxy::{AccessLog, CertificateFiles, IoChoice, ListenerSettings};
 use super::collect::{Collected, Entry, Origin};
 use super::mistake::{Mistakes, Wrong};
 use super::value::Value;
-use super::{
-    ControlSettings, LogFormat, LogSettings, Note, ProxySettings, Settings, Store, TokenSource,
-};
+use super::{LogFormat, LogSettings, Note, ProxySettings, Settings};
+
+pub use parse::switch;
 
 /// The settings with what is to be logged about them, or all mistakes.
 pub fn check(collected: &mut Collected) -> Result<(Settings, Vec<Note>), Mistakes> {
@@ -45,14 +49,15 @@ fn settings(c: &mut Collected) -> Option<Settings> {
         })
     });
     let domains = domains::domains(c, routing.flatten());
-    not_yet_supported(c);
+    let allowed_workspaces = workspaces(c);
+    let catalogue = catalogue(c);
     let upstream_networks = c.read("upstream_networks", parse::upstream_networks);
     let proxy = proxy(c);
     let certificates = certificates(c);
-    let control = control(c);
+    let control = control::control(c);
     let management = c.read("management.listen", |value| parse::address_or_off(value, LOOPBACK));
     listeners::apart(c);
-    let store = c.read("store.url", parse::store);
+    let store = store::store(c);
     let log = log(c);
     let addresses_file = c.read("addresses_file", parse::file);
     Some(Settings {
@@ -63,9 +68,9 @@ fn settings(c: &mut Collected) -> Option<Settings> {
         certificates: certificates?,
         control: control?,
         management: management?.flatten(),
-        store: Store { settings: store??, cache: None, stale_max: None },
-        allowed_workspaces: AllowList::All,
-        catalogue: Catalogue::builtin(),
+        store: store?,
+        allowed_workspaces: allowed_workspaces?,
+        catalogue: catalogue?,
         log: log?,
         addresses_file: addresses_file?,
     })
@@ -95,16 +100,6 @@ impl Collected {
 
     fn origin(&self, name: &str) -> Option<Origin> {
         Some(self.entry(name).origin.clone())
-    }
-}
-
-/// A restriction that is read but not kept would let people in who were to stay out.
-fn not_yet_supported(c: &mut Collected) {
-    if c.entry("allowed_workspaces").value.is_some() {
-        let origin = c.origin("allowed_workspaces");
-        let wrong = "is not yet supported: this version would serve every workspace all the same";
-        let fix = "remove it; restrict at the Platform for now";
-        c.mistake("allowed_workspaces", origin, Wrong::new(wrong, fix));
     }
 }
 
@@ -176,21 +171,36 @@ fn certificates(c: &mut Collected) -> Option<Vec<CertificateFiles>> {
     Some(files)
 }
 
-fn control(c: &mut Collected) -> Option<ControlSettings> {
-    let listen = c.read("control.listen", |value| parse::address(value, LOOPBACK));
-    let token = c.read("control.token", parse::token);
-    let file = c.read("control.token_file", files::token);
-    let token = match (token?, file?) {
-        (Some(_), Some(_)) => {
-            let origin = c.origin("control.token");
-            let wrong = Wrong::new("is set beside control.token_file", "keep one of the two");
-            c.mistake("control.token", origin, wrong);
-            return None;
+/// From the environment alone: names with a key of their own have no place in a table of settings.
+fn catalogue(c: &mut Collected) -> Option<Catalogue> {
+    let templates = std::mem::take(&mut c.templates);
+    let pairs = templates.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    match Catalogue::builtin().apply_environment(pairs) {
+        Ok(catalogue) => Some(catalogue),
+        Err(mistakes) => {
+            for (name, wrong) in mistakes {
+                let fix = match templates.iter().any(|(set, _)| *set == name) {
+                    true => "correct it, or unset it; deploy/SETTINGS.md says how it is written",
+                    false => "set it, or unset the template's other names",
+                };
+                c.mistake(&name, None, Wrong::new(wrong, fix));
+            }
+            None
         }
-        (Some(token), None) | (None, Some(token)) => TokenSource::Given(token),
-        (None, None) => TokenSource::Kept,
-    };
-    Some(ControlSettings { listen: listen??, token, tls: None })
+    }
+}
+
+fn workspaces(c: &mut Collected) -> Option<AllowList> {
+    let allowed = c.read("allowed_workspaces", parse::workspaces)?.unwrap_or_default();
+    if matches!(&allowed, AllowList::Only(names) if names.is_empty()) {
+        let origin = &c.entry("allowed_workspaces").origin;
+        let note = format!(
+            "allowed_workspaces (from {origin}) is empty: no session is reachable, unless the API \
+             was given a list"
+        );
+        c.notes.push(Note::Warning(note));
+    }
+    Some(allowed)
 }
 
 fn log(c: &mut Collected) -> Option<LogSettings> {

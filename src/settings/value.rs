@@ -23,7 +23,9 @@ impl Value {
     /// From one text: the environment, a flag, a default.
     pub fn from_text(shape: Shape, text: &str) -> Result<Self, Wrong> {
         match shape {
-            Shape::Text | Shape::Url | Shape::Secret => Ok(Value::Text(text.trim().to_owned())),
+            Shape::Text | Shape::Url => Ok(Value::Text(text.trim().to_owned())),
+            // A blank may be part of it.
+            Shape::Secret => Ok(Value::Text(text.to_owned())),
             Shape::List => Ok(Value::List(words(text))),
             Shape::Certificates => {
                 let pair = |item: &str| match item.trim().split_once(':') {

@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use portico_control::store::StoreSettings;
 use portico_control::token::Token;
 use portico_core::limits;
+use portico_core::session::Name;
+use portico_core::workspace::AllowList;
 use tracing_subscriber::EnvFilter;
 
 use crate::settings::mistake::Wrong;
-use crate::settings::value::{Value, shown_url};
+use crate::settings::value::Value;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProxyProtocol {
@@ -114,17 +115,33 @@ pub fn proxy_protocol(value: &Value) -> Result<ProxyProtocol, Wrong> {
     Ok(on)
 }
 
-pub fn drain_timeout(value: &Value) -> Result<Duration, Wrong> {
-    let duration = humantime::parse_duration(value.text()).map_err(|_| {
+pub fn duration(value: &Value) -> Result<Duration, Wrong> {
+    humantime::parse_duration(value.text()).map_err(|_| {
         let wrong = format!("`{}` is not a duration", value.text());
         Wrong::new(wrong, "write a number with its unit, as in 30s, 5m or 1h")
-    })?;
+    })
+}
+
+pub fn drain_timeout(value: &Value) -> Result<Duration, Wrong> {
+    let duration = duration(value)?;
     if duration > limits::DRAIN_TIMEOUT_MAX {
         let max = humantime::format_duration(limits::DRAIN_TIMEOUT_MAX);
         let wrong = format!("`{}` is more than {max}", value.text());
         return Err(Wrong::new(wrong, format!("write at most {max}")));
     }
     Ok(duration)
+}
+
+/// The words of files, environments and today's installs.
+pub fn switch(text: &str) -> Result<bool, Wrong> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err(Wrong::new(
+            format!("`{}` is neither true nor false", text.trim()),
+            "write true or false",
+        )),
+    }
 }
 
 pub fn file(value: &Value) -> Result<PathBuf, Wrong> {
@@ -134,29 +151,34 @@ pub fn file(value: &Value) -> Result<PathBuf, Wrong> {
     }
 }
 
+pub fn file_or_off(value: &Value) -> Result<Option<PathBuf>, Wrong> {
+    match value.text() {
+        "" | "off" => Ok(None),
+        text => Ok(Some(PathBuf::from(text))),
+    }
+}
+
+/// An empty list is nobody.
+pub fn workspaces(value: &Value) -> Result<AllowList, Wrong> {
+    let words = value.list();
+    if words.len() > limits::ALLOWED_WORKSPACES_MAX {
+        let wrong = format!("has more than {} workspaces", limits::ALLOWED_WORKSPACES_MAX);
+        return Err(Wrong::new(wrong, "write fewer, or remove it to allow all"));
+    }
+    AllowList::of_words(words.iter().map(String::as_str)).map_err(|error| {
+        let wrong = words.iter().find(|word| word.parse::<Name>().is_err());
+        let wrong = wrong.map_or("", String::as_str);
+        let fix = "write the workspaces' names, as in [\"12345\", \"67890\"]";
+        Wrong::new(format!("`{wrong}` {error}"), fix)
+    })
+}
+
 /// What is wrong with it must not be said with the text.
 pub fn token(value: &Value) -> Result<Token, Wrong> {
     Token::parse(value.text()).map_err(|error| {
         let fix = "use a long random text, such as that of `openssl rand -hex 32`";
         Wrong::new(error.to_string(), fix)
     })
-}
-
-pub fn store(value: &Value) -> Result<StoreSettings, Wrong> {
-    let url = value.text();
-    match url.split_once(':') {
-        Some(("embedded", directory)) if !directory.is_empty() => {
-            Ok(StoreSettings::Embedded(directory.into()))
-        }
-        Some((scheme, _)) if scheme.starts_with("redis") => Err(Wrong::new(
-            "Redis is not yet supported",
-            "use embedded:/var/lib/portico; one process holds its own sessions for now",
-        )),
-        _ => Err(Wrong::new(
-            format!("`{}` is not embedded:DIR", shown_url(url)),
-            "write embedded: and a directory, as in embedded:/var/lib/portico",
-        )),
-    }
 }
 
 /// One level, or `EnvFilter`'s directives, whose own parser takes any word for a module's name.

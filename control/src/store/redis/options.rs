@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use redis::{ClientTlsConfig, TlsCertificates};
 
-use super::Failure;
 use super::address::{Address, shown};
+use super::{Failure, Keys};
 
 /// Of the keys' names.
 const PREFIX: &str = "portico";
@@ -50,6 +50,23 @@ impl RedisOptions {
     /// Whether a URL is that of a Redis, right or wrong.
     pub fn is_meant_by(url: &str) -> bool {
         Address::is_redis(url)
+    }
+
+    /// What would be found wrong when it is opened, as far as that can be known without its files
+    /// and without the server.
+    pub fn check(&self) -> Result<(), Failure> {
+        self.address()?;
+        Keys::new(&self.prefix).map(drop)
+    }
+
+    /// No for a URL that cannot be read, here and below.
+    pub fn uses_tls(&self) -> bool {
+        Address::parse(&self.url).is_ok_and(|address| address.tls)
+    }
+
+    /// Whether there is a login at all: a user without a password is not one.
+    pub fn has_password(&self) -> bool {
+        self.address().is_ok_and(|address| address.password.is_some())
     }
 
     pub(super) fn address(&self) -> Result<Address, Failure> {
@@ -110,5 +127,16 @@ mod tests {
         options.key_file = Some("key.pem".into());
         let error = options.certificates().map(drop).unwrap_err().to_string();
         assert!(error.contains("belong together") && !error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_found_before_it_is_opened() {
+        let options = RedisOptions::new("rediss://:secret@r:6380/1");
+        assert!(options.check().is_ok() && options.uses_tls() && options.has_password());
+        let options = RedisOptions::new("redis://ada@r");
+        assert!(options.check().is_ok() && !options.uses_tls() && !options.has_password());
+        assert!(RedisOptions::new("redis://r:port").check().is_err());
+        let options = RedisOptions { prefix: "a{b}".into(), ..options };
+        assert!(matches!(options.check(), Err(Failure::Prefix(_))));
     }
 }
