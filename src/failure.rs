@@ -177,7 +177,7 @@ mod tests {
             let failure = Failure::from(StoreError::Redis(failure));
             assert_eq!(failure.code(), ExitCode::from(SETTINGS));
             let text = failure.to_string();
-            let (told, told_fix) = text.split_once("fix: ").unwrap();
+            let (told, told_fix) = text.split_once("\n    fix: ").unwrap();
             assert!(told.contains(&format!("  {name}")) && told_fix.contains(fix), "{text}");
         }
         let old = RedisFailure::TooOld { address: address(), found: "6.2".into() };

@@ -387,3 +387,11 @@ fn the_documents_made_from_the_table_are_not_stale() {
         assert!(kept == made, "{name} is stale: make it again with `portico settings`");
     }
 }
+
+#[test]
+fn the_rights_in_the_readme_are_those_that_the_store_needs() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("deploy/README.md");
+    let words = std::fs::read_to_string(path).unwrap();
+    let words: Vec<_> = words.split_whitespace().collect();
+    assert!(words.join(" ").contains(portico_control::store::redis::ACL_RULES));
+}

@@ -36,7 +36,7 @@ pub fn store(c: &mut Collected) -> Option<Store> {
     let stale_max = c.read("store.stale_max", stale_max);
     match url? {
         StoreSettings::Embedded(directory) => {
-            refuse(c, &OF_REDIS, "is for a Redis, and store.url is none", "write a redis:// URL");
+            refuse(c, &OF_REDIS, "is for a Redis, and store.url is none", "give store.url a Redis");
             let settings = StoreSettings::Embedded(directory);
             Some(Store { settings, cache: None, stale_max: None })
         }
