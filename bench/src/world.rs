@@ -93,8 +93,10 @@ impl Options {
             .set("PORTICO_MANAGEMENT__LISTEN", "127.0.0.1:0")
     }
 
-    fn binary(&self) -> &Path {
-        &self.binary
+    /// The launcher and the binary, to be followed by the binary's arguments.
+    fn command(&self) -> Vec<String> {
+        let binary = self.binary.display().to_string();
+        self.launcher.iter().cloned().chain([binary]).collect()
     }
 
     fn settings(&self) -> &[(String, String)] {

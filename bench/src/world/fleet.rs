@@ -81,10 +81,11 @@ pub fn start(role: &str, options: &Options, directory: &Path) -> (Process, Value
     let addresses_file = directory.join("addresses.json");
     // Of an earlier run in the same directory.
     let _ = std::fs::remove_file(&addresses_file);
-    let arguments =
-        [role.to_owned(), "--addresses-file".to_owned(), addresses_file.display().to_string()];
-    let mut process =
-        Process::start("portico", options.binary(), &arguments, options.settings(), directory);
+    let mut command = options.command();
+    let file = addresses_file.display().to_string();
+    command.extend([role.to_owned(), "--addresses-file".to_owned(), file]);
+    let (program, arguments) = (Path::new(&command[0]), &command[1..]);
+    let mut process = Process::start("portico", program, arguments, options.settings(), directory);
     let addresses = eventually("portico writes its addresses", || {
         if let Some(status) = process.exited() {
             panic!("portico ended with {status} instead of starting");

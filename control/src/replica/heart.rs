@@ -9,7 +9,7 @@ use portico_core::session::Name;
 use tokio::task::JoinHandle;
 
 use super::Replica;
-use crate::store::{Author, Store, StoreError, Write};
+use crate::store::{Author, Expected, Store, StoreError, Write};
 
 /// This process among the replicas of its install, from its start to `leave`.
 #[must_use = "the heart stops when it is dropped"]
@@ -75,7 +75,7 @@ impl Beating {
         let own = key(self.name.clone());
         let body = self.replica.encode();
         if self.store.document(own.clone()).await?.is_none() {
-            let write = Write::PutDocument { key: own, body, expected: None };
+            let write = Write::PutDocument { key: own, body, expected: Some(Expected::Absent) };
             let _ = self.store.write(write, Author::portico().saying("it started")).await?;
         }
         if !self.buries {
