@@ -19,7 +19,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
-use axum::Router;
 use portico_control::feed::{self, FeedHandle, FeedSettings, Follower, Routes};
 use portico_control::lifespan::LifespansHandle;
 use portico_control::replica::{Heart, Replica as Registration, Role};
@@ -76,33 +75,23 @@ impl Replica {
             own_listeners: addresses.all(),
             own_addresses: listen::own_addresses()?,
         };
-        let remote = is_remote(&settings);
-
         let table: SharedTable = Arc::new(ArcSwap::from_pointee(RouteTable::default()));
-        let mut followers: Vec<Box<dyn Follower>> = Vec::new();
-        if role.has_proxy() {
-            let allowed = settings.allowed_workspaces.clone();
-            followers.push(Box::new(Routes::new(table.clone(), allowed)));
-        }
-        let (mut token, mut control) = (None, None);
+        let mut token = None;
         if role.has_control() {
             token = token::obtain(&settings.control.token, &settings.store.settings)?;
-            let mut plane = Control::new(&settings, token.as_ref());
-            followers.extend(plane.followers(remote));
-            control = Some(plane);
         }
+        let mut control = role.has_control().then(|| Control::new(&settings, token.as_ref()));
+        let followers = followers(role, &settings, &table, control.as_mut());
         let feed = start_feed(&settings, store.clone(), followers).await?;
         if role.has_control() && token.is_none() {
             token::first(&*store).await;
         }
 
-        let proxy = match traffic {
-            Some(traffic) => {
-                let settings = proxy_settings(&settings, upstream_networks.clone());
-                Some(Proxy::start(settings, traffic, table.clone())?)
-            }
-            None => None,
+        let start_proxy = |traffic| {
+            let settings = proxy_settings(&settings, upstream_networks.clone());
+            Proxy::start(settings, traffic, table.clone())
         };
+        let proxy = traffic.map(start_proxy).transpose()?;
         let metrics = proxy.as_ref().map_or_else(prometheus::Registry::new, Proxy::registry);
         metrics.register(Box::new(log.dropped()?)).map_err(Failure::ours)?;
         let heart = start_heart(role, store.clone())?;
@@ -117,9 +106,8 @@ impl Replica {
         let control_tls = settings.control.tls.clone().map(ControlAcceptor::new).transpose()?;
         let mut lifespans = None;
         if let (Some(control), Some(listener)) = (control, control_listener) {
-            let networks = upstream_networks;
-            let (router, handle): (Router, _) =
-                control.serve(&settings, store, remote, networks, metrics.clone());
+            let (router, handle) =
+                control.serve(&settings, store, upstream_networks, metrics.clone());
             servers.serve("control", listener, router, control_tls.clone());
             lifespans = Some(handle);
         }
@@ -221,6 +209,24 @@ pub async fn open_store(settings: &Settings) -> Outcome<Arc<dyn Store>> {
         tracing::warn!("{warning}");
     }
     Ok(store)
+}
+
+/// Who is told what the store holds.
+fn followers(
+    role: Role,
+    settings: &Settings,
+    table: &SharedTable,
+    control: Option<&mut Control>,
+) -> Vec<Box<dyn Follower>> {
+    let mut followers: Vec<Box<dyn Follower>> = Vec::new();
+    if role.has_proxy() {
+        let allowed = settings.allowed_workspaces.clone();
+        followers.push(Box::new(Routes::new(table.clone(), allowed)));
+    }
+    if let Some(control) = control {
+        followers.extend(control.followers(is_remote(settings)));
+    }
+    followers
 }
 
 async fn start_feed(

@@ -1,4 +1,5 @@
-//! `portico serve`, `proxy` and `control`: the life of a Portico from its settings to the last signal.
+//! `portico serve`, `proxy` and `control`: the life of a Portico from its settings to the last
+//! signal.
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use portico_control::replica::Role;
@@ -35,8 +36,8 @@ pub fn commands() -> [Command; 3] {
             .about("Run only the data plane, beside others that share a Redis")
             .long_about(
                 "Run only the data plane: the listeners that send clients to their sessions. It\n\
-                 learns of sessions from the Redis that it shares with `portico control`, and goes\n\
-                 on with what it knows, also after a restart, while that is away.",
+                 learns of sessions from the Redis that it shares with `portico control`, and\n\
+                 goes on with what it knows, also after a restart, while that is away.",
             )
             .after_help(format!(
                 "Example:\n  \

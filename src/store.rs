@@ -34,7 +34,8 @@ pub fn command() -> Command {
                 .after_help(
                     "Examples:\n  \
                      portico store export --config portico.toml backup.portico\n  \
-                     portico store export --store-url redis://redis:6379 backup.portico --resume\n\n\
+                     portico store export --store-url redis://redis:6379 backup.portico \
+                     --resume\n\n\
                      Exit codes: 64 correct your settings, 69 the store is not there, 1 our fault.",
                 )
                 .args(settings::arguments())

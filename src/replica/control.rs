@@ -60,13 +60,14 @@ impl Control {
         self,
         settings: &Settings,
         store: Arc<dyn Store>,
-        remote: bool,
         upstream_networks: UpstreamNetworks,
         metrics: prometheus::Registry,
     ) -> (Router, LifespansHandle) {
         let lifespans = self.lifespans.start(store.clone());
-        let store: Arc<dyn Store> =
-            if remote { Arc::new(Viewed::new(store, self.view)) } else { store };
+        let store: Arc<dyn Store> = match super::is_remote(settings) {
+            true => Arc::new(Viewed::new(store, self.view)),
+            false => store,
+        };
         let settings = ApiSettings {
             domains: settings.domains.clone(),
             default_routing: settings.routing,

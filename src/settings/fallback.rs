@@ -15,8 +15,8 @@ pub enum Meaning {
     Sets(&'static str, Read),
     /// Chooses a Redis as the store: it sets `store.url`, together with `Part::Url`.
     Redis,
-    /// Says more about the Redis that `Redis` chose, and nothing about any other store: what belongs
-    /// to one Redis is neither shown to another nor a reason to leave an embedded store.
+    /// Says more about the Redis that `Redis` chose, and nothing about any other store: what
+    /// belongs to one Redis is neither shown to another nor a reason to leave an embedded store.
     OfRedis(Part),
     /// Sets a key of any Redis; what is so without it.
     WithRedis(&'static str, Read, &'static str),

@@ -228,7 +228,7 @@ pub static KEYS: &[Key] = &[
         Url,
         "embedded:DIR, or a Redis URL",
         Value("embedded:/var/lib/portico"),
-        "Where sessions are: a directory, or redis[s]://, redis[s]+sentinel://, redis[s]+cluster://.",
+        "Where sessions are: a directory, or redis[s]://, redis[s]+sentinel:// or …+cluster://.",
     ),
     key(
         "store.username",

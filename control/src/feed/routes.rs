@@ -51,8 +51,8 @@ impl Routes {
         }
     }
 
-    /// What cannot be read was written by a newer Portico: what was in force stays, but for the list
-    /// of those who may come in.
+    /// What cannot be read was written by a newer Portico: what was in force stays, but for the
+    /// list of those who may come in.
     fn document(&mut self, document: &Document) -> Option<RouteChange> {
         let Document { key, body, .. } = document;
         let change = match key.kind {

@@ -1,5 +1,5 @@
-//! A store on another machine, with a view of it: while it is away, reads are answered from what was
-//! last known, and writes are refused. It must not know which store it is.
+//! A store on another machine, with a view of it: while it is away, reads are answered from what
+//! was last known, and writes are refused. It must not know which store it is.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

