@@ -19,9 +19,6 @@ mod redis;
 #[path = "store_contract/redis_trouble.rs"]
 mod redis_trouble;
 
-#[path = "store_contract/measure.rs"]
-mod measure;
-
 /// Every rule once for one way to open a store. `$open` takes the bounds and answers the store with
 /// whatever must outlive it.
 macro_rules! contract {
