@@ -88,9 +88,11 @@ fn path(matches: &ArgMatches) -> PathBuf {
 fn export(matches: &ArgMatches) -> Outcome {
     let settings = settings_of(matches)?;
     let path = path(matches);
-    let (file, from) = target(&path, matches.get_flag(RESUME)).map_err(Failure::settings)?;
+    let resume = matches.get_flag(RESUME);
     let exported = serve::runtime()?.block_on(async {
+        // First: a store that is not to be had must not leave an empty file.
         let store = replica::open_store(&settings).await?;
+        let (file, from) = target(&path, resume).map_err(Failure::settings)?;
         let mut out = BufWriter::new(file);
         let exported = transfer::export(&*store, &mut out, from, &mut progress("exported")).await;
         let exported = exported.map_err(failed)?;

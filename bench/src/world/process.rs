@@ -77,6 +77,9 @@ impl Process {
     }
 
     pub fn kill(&mut self) {
+        if self.exited().is_some() {
+            return;
+        }
         self.signal(Signal::SIGKILL);
         self.ended();
     }

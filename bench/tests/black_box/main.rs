@@ -37,6 +37,8 @@ mod networks;
 mod siblings;
 mod routes;
 mod fleet;
+mod durable;
+mod control;
 mod workspaces;
 mod api;
 mod observability;
