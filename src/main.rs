@@ -75,6 +75,8 @@ fn command() -> Command {
              portico demo --upstream http://127.0.0.1:8888   your own tool instead\n  \
              portico serve --config portico.toml     the real thing\n  \
              portico serve --help                    every setting as a flag\n  \
+             portico control, portico proxy          its halves, sharing a Redis\n  \
+             portico store export backup.portico     all that a store holds\n  \
              portico settings                        every setting as a file\n  \
              portico session list                    the client of a running Portico",
         )

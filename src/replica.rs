@@ -82,7 +82,7 @@ impl Replica {
         }
         let mut control = role.has_control().then(|| Control::new(&settings, token.as_ref()));
         let followers = followers(role, &settings, &table, control.as_mut());
-        let feed = start_feed(&settings, store.clone(), followers).await?;
+        let feed = start_feed(role, &settings, store.clone(), followers).await?;
         if role.has_control() && token.is_none() {
             token::first(&*store).await;
         }
@@ -230,13 +230,19 @@ fn followers(
 }
 
 async fn start_feed(
+    role: Role,
     settings: &Settings,
     store: Arc<dyn Store>,
     followers: Vec<Box<dyn Follower>>,
 ) -> Outcome<FeedHandle> {
     let remote = is_remote(settings);
     let for_feed = FeedSettings {
-        cache: settings.store.cache.clone().filter(|_| remote),
+        // Of each role its own: a proxy and a control may share a machine.
+        cache: settings.store.cache.clone().filter(|_| remote).map(|path| {
+            let mut path = path.into_os_string();
+            path.push(format!(".{}", role.as_str()));
+            path.into()
+        }),
         patient: remote,
         stale_max: settings.store.stale_max,
     };

@@ -291,7 +291,7 @@ pub static KEYS: &[Key] = &[
         Text,
         "file, or off",
         Value("/var/lib/portico/routes.cache"),
-        "Where what the Redis last held is kept, for a start while it is away.",
+        "Where what the Redis last held is kept, for a start without it; `.ROLE` is put behind.",
     ),
     key(
         "store.stale_max",

@@ -93,7 +93,8 @@ fn check_request(got: &Message, sent: &Message) {
     }
 }
 
-/// An absolute target names what `Host` names, in any case (RFC 9110 §4.2.3); mutations change both.
+/// An absolute target names what `Host` names, in any case (RFC 9110 §4.2.3); mutations change
+/// both.
 fn without_origin(sent: &Message) -> &[u8] {
     let target = sent.word(1);
     let origin = [b"http://", sent.field("host").unwrap_or_default()].concat();

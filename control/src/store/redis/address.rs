@@ -57,6 +57,8 @@ pub fn shown(url: &str) -> String {
         (Some(scheme), Some(at)) if scheme < at => {
             format!("{}://***{}", &url[..scheme], &url[at..])
         }
+        // No URL, but a secret may be in it all the same.
+        (_, Some(at)) => format!("***{}", &url[at..]),
         _ => url.to_owned(),
     }
 }
