@@ -167,3 +167,24 @@ fn an_emptied_redis_is_not_obeyed_until_an_operator_accepts_it() {
         fleet.proxies.iter().map(|proxy| proxy.readiness().json()["degraded"].take()).collect();
     assert_eq!(health, [json!(false), json!(false)]);
 }
+
+/// For who would rather serve nothing than something old.
+#[test]
+fn what_is_older_than_an_operator_allows_is_not_served() {
+    let mut redis = Redis::start();
+    let control = Member::start("control", options(Io::Epoll), &redis);
+    let limited = options(Io::Epoll).set("PORTICO_STORE__STALE_MAX", "1s");
+    let proxies = vec![Member::start("proxy", limited, &redis)];
+    let upstream = Upstream::echo();
+    let body = json!({
+        "id": "one", "workspace": "w", "owner": "o", "tool": "t", "upstream": upstream.url()
+    });
+    assert_eq!(control.api("POST", "/v1/sessions", Some(&body)).status, 201);
+    eventually("it is routable", || (status_of(&proxies[0], "one") == 200).then_some(()));
+    redis.kill();
+    eventually("its routes are dropped", || (status_of(&proxies[0], "one") == 404).then_some(()));
+    assert_eq!(proxies[0].readiness().status, 503, "it has nothing to serve");
+    redis.restart();
+    eventually("they are back", || (status_of(&proxies[0], "one") == 200).then_some(()));
+    assert_eq!(proxies[0].readiness().status, 200);
+}
