@@ -174,7 +174,7 @@ fn what_is_older_than_an_operator_allows_is_not_served() {
     let mut redis = Redis::start();
     let control = Member::start("control", options(Io::Epoll), &redis);
     let limited = options(Io::Epoll).set("PORTICO_STORE__STALE_MAX", "1s");
-    let proxies = vec![Member::start("proxy", limited, &redis)];
+    let proxies = [Member::start("proxy", limited, &redis)];
     let upstream = Upstream::echo();
     let body = json!({
         "id": "one", "workspace": "w", "owner": "o", "tool": "t", "upstream": upstream.url()
