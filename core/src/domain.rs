@@ -269,6 +269,19 @@ fn registrable(host: &str) -> &str {
     psl::domain_str(host).unwrap_or(host)
 }
 
+/// The host and the domains above it for which it may set cookies, down to the registrable one.
+pub fn parents(host: &str) -> impl Iterator<Item = &str> {
+    let top = registrable(host);
+    let mut next = (!is_address(host) && top != "localhost").then_some(host);
+    std::iter::from_fn(move || {
+        let domain = next?;
+        let above = domain.split_once('.').map(|(_, above)| above);
+        next = above.filter(|_| domain.len() > top.len());
+        Some(domain)
+    })
+    .take(8)
+}
+
 /// Browsers read every host whose last label is a number as an IPv4 address (WHATWG URL, "ends in a
 /// number checker").
 fn is_address(host: &str) -> bool {

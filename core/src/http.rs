@@ -14,5 +14,6 @@ pub mod decide;
 pub mod client;
 pub mod forward;
 pub mod cookie;
+mod frames;
 pub mod response;
 pub mod exchange;

@@ -19,6 +19,19 @@ pub const LIFESPAN_SECONDS_MAX: u64 = 366 * 24 * 60 * 60;
 /// The words shown to a user about a session's state.
 pub const REASON_BYTES_MAX: usize = 512;
 
+/// Users that a session names: a team; larger circles are workspaces.
+pub const ALLOWED_USERS_MAX: usize = 100;
+/// A signed token, in a cookie (browsers keep 4,096 bytes of one with its name) or a URL.
+pub const ACCESS_TOKEN_BYTES_MAX: usize = 3_800;
+/// Workspaces that a sign-in carries in its cookie, their names together within the bound above.
+pub const LOGIN_WORKSPACES_MAX: usize = 64;
+pub const LOGIN_WORKSPACES_BYTES_MAX: usize = 2_400;
+/// Clocks of replicas may differ by so much; beyond it a token is of the future.
+pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(60);
+/// A grant that is not used for so long is over. Renewed with every use, so that only who is away
+/// notices, and who signs in again at the platform without being asked.
+pub const GRANT_LIFETIME_DEFAULT: Duration = Duration::from_secs(15 * 60);
+
 /// Request line: RFC 9112 §3 recommends that at least 8,000 octets are supported. 414 beyond.
 pub const REQUEST_LINE_BYTES_MAX: usize = 16 * 1024;
 /// A whole head, request or response. Browsers cut cookies at about 8 KiB a domain, and siblings

@@ -11,15 +11,18 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::access::{Access, AllowedUsers, Policy};
 use crate::label::{Label, SessionId};
-use crate::session::{HostHeader, Labels, Lifespan, Prefix, Routing, Session, State, Timestamp};
+use crate::session::{
+    HostHeader, Labels, Lifespan, Name, Prefix, Routing, Session, State, Timestamp,
+};
 
 pub use audit::AuditRecord;
 pub use document::{Document, DocumentKey, Kind};
 
 /// The form written here. An addition that an older Portico may ignore keeps the number (unknown
 /// members are skipped when read); anything else raises it.
-const FORM: u32 = 2;
+const FORM: u32 = 3;
 
 /// Rises with each change of a session. No two states of a session ever had the same one, not even
 /// across a deletion, so it serves as the API's entity tag.
@@ -70,6 +73,11 @@ struct Wire {
     strip_prefix: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lifespan: Option<LifespanWire>,
+    /// None in form 2: nobody but the owner.
+    #[serde(default)]
+    access: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    allowed_users: Vec<String>,
     created_at_ms: u64,
     changed_at_ms: u64,
 }
@@ -104,6 +112,8 @@ impl Record {
                 seconds: lifespan.seconds,
                 ends_at_ms: lifespan.ends_at.0,
             }),
+            access: Some(session.access.policy.as_str().to_owned()),
+            allowed_users: session.access.users.iter().map(Name::to_string).collect(),
             created_at_ms: session.created_at.0,
             changed_at_ms: session.changed_at.0,
         };
@@ -136,6 +146,16 @@ impl Record {
                 seconds: lifespan.seconds,
                 ends_at: Timestamp(lifespan.ends_at_ms),
             }),
+            access: Access {
+                policy: match wire.access {
+                    Some(word) => member("access", word.parse())?,
+                    None => Policy::default(),
+                },
+                users: member(
+                    "allowed_users",
+                    AllowedUsers::of_words(wire.allowed_users.iter().map(String::as_str)),
+                )?,
+            },
             created_at: Timestamp(wire.created_at_ms),
             changed_at: Timestamp(wire.changed_at_ms),
         };
@@ -196,6 +216,10 @@ mod tests {
             host_header: HostHeader::Upstream,
             prefix: Prefix::Strip,
             lifespan: Some(Lifespan { seconds: 60, ends_at: Timestamp(1_795_000_060_123) }),
+            access: Access {
+                policy: Policy::Users,
+                users: AllowedUsers::of_words(["bob"]).unwrap(),
+            },
             created_at: Timestamp(1_795_000_000_123),
             changed_at: Timestamp(1_795_000_000_456),
         };
@@ -223,7 +247,22 @@ mod tests {
 
     /// The stored bytes of a form never change: stores out there hold them.
     #[test]
-    fn form_2_is_fixed() {
+    fn form_3_is_fixed() {
+        let bytes = r#"{"v":3,"version":7,"id":"3e8370e7","label":"a3e8370e7",
+            "workspace":"genomics","owner":"ada@example.com","tool":"jupyter",
+            "image":"registry.example.com/data-studio-jupyter:4.2.5-0.12",
+            "labels":{"team":"imaging"},"upstream":"http://[fd00::7]:8888",
+            "state":"errored","reason":"spot instance \"reclaimed\" ☹",
+            "routing":["subdomain","path"],"host_header":"upstream","strip_prefix":true,
+            "lifespan":{"seconds":60,"ends_at_ms":1795000060123},
+            "access":"users","allowed_users":["bob"],
+            "created_at_ms":1795000000123,"changed_at_ms":1795000000456}"#;
+        assert_eq!(Record::decode(bytes.as_bytes()).unwrap(), record());
+        assert_eq!(value(&record().encode()), value(bytes.as_bytes()));
+    }
+
+    #[test]
+    fn form_2_is_still_read() {
         let bytes = r#"{"v":2,"version":7,"id":"3e8370e7","label":"a3e8370e7",
             "workspace":"genomics","owner":"ada@example.com","tool":"jupyter",
             "image":"registry.example.com/data-studio-jupyter:4.2.5-0.12",
@@ -232,8 +271,9 @@ mod tests {
             "routing":["subdomain","path"],"host_header":"upstream","strip_prefix":true,
             "lifespan":{"seconds":60,"ends_at_ms":1795000060123},
             "created_at_ms":1795000000123,"changed_at_ms":1795000000456}"#;
-        assert_eq!(Record::decode(bytes.as_bytes()).unwrap(), record());
-        assert_eq!(value(&record().encode()), value(bytes.as_bytes()));
+        let mut record = record();
+        record.session.access = Access::default();
+        assert_eq!(Record::decode(bytes.as_bytes()).unwrap(), record);
     }
 
     #[test]
@@ -248,14 +288,15 @@ mod tests {
         record.session.image = None;
         record.session.labels = Labels::default();
         record.session.lifespan = None;
+        record.session.access = Access::default();
         assert_eq!(Record::decode(bytes.as_bytes()).unwrap(), record);
     }
 
     #[test]
     fn a_newer_form_is_refused_and_an_unknown_member_is_not() {
-        assert!(matches!(edited("\"v\":2", "\"v\":3"), Err(RecordError::Newer { found: 3, .. })));
+        assert!(matches!(edited("\"v\":3", "\"v\":4"), Err(RecordError::Newer { found: 4, .. })));
         assert!(matches!(Record::decode(br#"{"v":9}"#), Err(RecordError::Newer { found: 9, .. })));
-        assert_eq!(edited("\"v\":2", "\"v\":2,\"later\":[1]").unwrap(), record());
+        assert_eq!(edited("\"v\":3", "\"v\":3,\"later\":[1]").unwrap(), record());
     }
 
     #[test]

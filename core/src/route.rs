@@ -5,8 +5,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::access::{Access, AccessState, Key, KeyId, Revocation, Revoked};
 use crate::label::{Label, SessionId};
-use crate::session::{HostHeader, Name, Prefix, Routing, Session, State};
+use crate::session::{HostHeader, Name, Prefix, Routing, Session, State, Timestamp};
 use crate::upstream::Upstream;
 use crate::workspace::{AllowList, Limits, Registry, Share, Workspace};
 
@@ -24,6 +25,10 @@ pub struct Route {
     pub routing: Routing,
     pub host_header: HostHeader,
     pub prefix: Prefix,
+    pub owner: Name,
+    pub access: Access,
+    /// A session of the same label that is created later is another one.
+    pub created_at: Timestamp,
 }
 
 #[derive(Debug, Clone)]
@@ -41,6 +46,10 @@ pub enum Change {
     Allow(AllowList),
     Limit(Name, Limits),
     Share(Share),
+    Key(Key),
+    ForgetKey(KeyId),
+    Revoke(Revocation),
+    ForgetRevoked(Revoked),
 }
 
 /// 1,024 shards: a swap copies 8 KiB of pointers and 1/1,024 of the entries.
@@ -54,6 +63,9 @@ pub struct RouteTable {
     routes: usize,
     /// The same in every table that came of this one.
     workspaces: Arc<Registry>,
+    access: AccessState,
+    /// Raised by every change that may take from somebody what a connection has.
+    takings: u64,
 }
 
 impl Route {
@@ -71,7 +83,18 @@ impl Route {
             routing: session.routing,
             host_header: session.host_header,
             prefix: session.prefix,
+            owner: session.owner.clone(),
+            access: session.access.clone(),
+            created_at: session.created_at,
         }
+    }
+
+    /// Whether somebody who may use the one may have to leave the other.
+    fn takes_from(&self, before: &Route) -> bool {
+        self.access != before.access
+            || self.owner != before.owner
+            || self.created_at != before.created_at
+            || self.state != before.state
     }
 
     /// The session's id.
@@ -86,7 +109,13 @@ impl Route {
 impl Default for RouteTable {
     fn default() -> Self {
         let empty = Arc::new(Shard::new());
-        Self { shards: vec![empty; SHARDS].into(), routes: 0, workspaces: Arc::default() }
+        Self {
+            shards: vec![empty; SHARDS].into(),
+            routes: 0,
+            workspaces: Arc::default(),
+            access: AccessState::default(),
+            takings: 0,
+        }
     }
 }
 
@@ -104,11 +133,24 @@ impl RouteTable {
         self.routes == 0
     }
 
+    pub fn access(&self) -> &AccessState {
+        &self.access
+    }
+
+    /// Another number than before: connections that were let in have to be judged again.
+    pub fn takings(&self) -> u64 {
+        self.takings
+    }
+
     /// A new table of nothing but these changes. Workspaces stay the same objects, so that what is
     /// counted of them goes on; their limits are those of the changes.
     pub fn renewed(&self, changes: impl IntoIterator<Item = Change>) -> Self {
         self.workspaces.unlimit();
-        let empty = Self { workspaces: self.workspaces.clone(), ..Self::default() };
+        let empty = Self {
+            workspaces: self.workspaces.clone(),
+            takings: self.takings + 1,
+            ..Self::default()
+        };
         empty.with(changes)
     }
 
@@ -130,18 +172,34 @@ impl RouteTable {
             }
             Change::Gone(label) => (label, Some(Entry::Gone)),
             Change::Forget(label) => (label, None),
-            Change::Allow(list) => return self.workspaces.allow(list),
+            Change::Allow(list) => {
+                self.takings += 1;
+                return self.workspaces.allow(list);
+            }
             Change::Limit(workspace, limits) => return self.workspaces.limit(&workspace, limits),
             Change::Share(share) => return self.workspaces.share(share),
+            Change::Key(key) => return self.access.keys.insert(key),
+            Change::ForgetKey(id) => return self.access.keys.remove(id),
+            Change::Revoke(revocation) => {
+                self.takings += 1;
+                return self.access.revocations.insert(revocation);
+            }
+            Change::ForgetRevoked(of) => return self.access.revocations.remove(&of),
         };
         // Copies the shard when another table shares it, else changes it in place.
         let shard = Arc::make_mut(&mut self.shards[shard_of(label.as_str())]);
         let is_route = matches!(entry, Some(Entry::Route(_)));
+        let takes = match (shard.get(label.as_str()), &entry) {
+            (Some(Entry::Route(before)), Some(Entry::Route(after))) => after.takes_from(before),
+            (Some(Entry::Route(_)), _) => true,
+            (Some(Entry::Gone) | None, _) => false,
+        };
         let before = match entry {
             Some(entry) => shard.insert(label, entry),
             None => shard.remove(&label),
         };
         let was_route = matches!(before, Some(Entry::Route(_)));
+        self.takings += u64::from(takes);
         self.routes = self.routes + usize::from(is_route) - usize::from(was_route);
     }
 }

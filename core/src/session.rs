@@ -8,7 +8,9 @@ mod state;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::access::Access;
 use crate::label::{Label, SessionId};
 use crate::limits;
 use crate::upstream::Upstream;
@@ -37,6 +39,7 @@ pub struct Session {
     pub prefix: Prefix,
     /// None: until somebody ends it.
     pub lifespan: Option<Lifespan>,
+    pub access: Access,
     pub created_at: Timestamp,
     pub changed_at: Timestamp,
 }
@@ -66,6 +69,7 @@ impl Session {
             host_header: HostHeader::Preserve,
             prefix: Prefix::Keep,
             lifespan: None,
+            access: Access::default(),
             created_at: now,
             changed_at: now,
         }
@@ -75,6 +79,17 @@ impl Session {
 /// Milliseconds since the Unix epoch. `core` never asks for the time; it is given one of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration.as_millis() as u64))
+    }
+
+    /// None of it for what is still to come.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
 
 /// The name of a workspace, an owner or a tool: 1–128 visible ASCII characters without quotes,
 /// commas or backslash, so that it can stand in a header, a log line and a metric label.

@@ -5,7 +5,7 @@ mod text;
 
 use std::fmt::Write;
 
-use portico_core::http::field::{self, Field};
+use portico_core::http::field::{Field, accepts_html};
 use portico_core::http::request::Request;
 use portico_core::limits;
 
@@ -60,11 +60,6 @@ impl Audience {
         }
         audience
     }
-}
-
-fn accepts_html(accept: &[u8]) -> bool {
-    let html = |kind: &[u8]| kind.len() >= 9 && kind[..9].eq_ignore_ascii_case(b"text/html");
-    field::list(accept).any(html)
 }
 
 impl Form {

@@ -12,7 +12,7 @@ use portico_core::domain::Scheme;
 use portico_core::http::client::Client;
 use portico_core::http::decide::By;
 use portico_core::http::field::{self, Field};
-use portico_core::http::forward::write_request_head;
+use portico_core::http::forward::{Identity, write_request_head};
 use portico_core::http::head::field_space;
 use portico_core::http::request::{BodyLength, Request, Version};
 use portico_core::http::response::{Delivery, Response, Rules};
@@ -20,7 +20,8 @@ use portico_core::label::{Label, SessionId};
 use portico_core::limits;
 use portico_core::path::{PathSite, path_site};
 use portico_core::route::Route;
-use portico_core::session::{HostHeader, Prefix, Routing, State};
+use portico_core::access::Access;
+use portico_core::session::{HostHeader, Prefix, Routing, State, Timestamp};
 use portico_core::upstream::{Host, Upstream};
 use portico_core::workspace::Workspace;
 
@@ -98,7 +99,7 @@ fn forward(request: &Request<'_, '_>) {
 
 fn forwarded(request: &Request<'_, '_>, route: &Route, by: By, client: &Client) {
     let mut out = Vec::new();
-    write_request_head(&mut out, request, route, by, client);
+    write_request_head(&mut out, request, route, by, client, Identity::default());
     let mut space = field_space();
     let again = Request::parse(&out, 0, &mut space).expect("valid").expect("whole");
     assert_eq!(again.bytes, out.len());
@@ -151,6 +152,7 @@ fn deliver(response: &Response<'_, '_>, data: &[u8]) {
             upstream: &UPSTREAM,
             prefix,
             stripped: bare,
+            guard: None,
         };
         let upgrade = response.status == 101;
         let delivery = Delivery { client, persistent, bare, upgrade };
@@ -202,5 +204,8 @@ fn route(host_header: HostHeader, prefix: Prefix) -> Route {
         routing: Routing::Both,
         host_header,
         prefix,
+        owner: "ada".parse().expect("a name"),
+        access: Access::default(),
+        created_at: Timestamp(0),
     }
 }

@@ -13,6 +13,11 @@ pub fn without_ours(value: &[u8]) -> Option<Vec<u8>> {
     Some(kept.join(&b"; "[..]))
 }
 
+/// Name and value of each cookie in a `Cookie` field.
+pub fn pairs(value: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    value.split(|b| *b == b';').map(|pair| split_pair(pair.trim_ascii()))
+}
+
 /// What becomes of a session's `Set-Cookie`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SetCookie {

@@ -1,19 +1,41 @@
 //! What to do with a request: which session's route it takes, or which answer it gets from the
-//! edge. Pure: host, path and table in, decision out.
+//! edge. Pure: host, path, table and time in, decision out.
 
 use std::sync::Arc;
 
+use super::client::Client;
 use super::refusal::Refusal;
 use super::request::Request;
+use crate::access::{Admitted, Gate, Question, Refused, Verdict};
 use crate::domain::{Domains, LabelText, Site};
 use crate::path::{PathSite, path_site};
 use crate::route::{Entry, Route, RouteTable};
-use crate::session::State;
+use crate::session::{State, Timestamp};
 
 #[derive(Debug, Clone)]
 pub enum Decision {
-    Forward(Arc<Route>, By),
+    /// With what somebody was let in by, where that is asked.
+    Forward(Arc<Route>, By, Option<Box<Admitted>>),
     Answer(Answer),
+    /// Of the edge's own pages: signing in and out, and what belongs to it.
+    Edge(Door),
+}
+
+/// On which host a page of the edge is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    Connect,
+    Session(LabelText),
+}
+
+/// The paths of the edge's own pages, on the connect host and on those of sessions.
+pub const EDGE_PREFIX: &str = "/_portico/";
+
+/// What does not change from one request to the next.
+#[derive(Debug, Clone, Copy)]
+pub struct Install<'a> {
+    pub domains: &'a Domains,
+    pub gate: &'a Gate,
 }
 
 /// How the URL names the session.
@@ -46,19 +68,28 @@ pub enum Answer {
     WorkspaceNotAllowed(Arc<Route>),
     /// Building, starting, or on its way down.
     NotRunning(Arc<Route>),
+    /// Who asks may not, or not like this.
+    Refused(Arc<Route>, By, Refused),
 }
 
 pub fn decide(
     request: &Request<'_, '_>,
-    domains: &Domains,
+    client: &Client,
+    install: Install<'_>,
     table: &RouteTable,
+    now: Timestamp,
 ) -> Result<Decision, Refusal> {
     if request.target == "*" {
         return Ok(Decision::Answer(Answer::Options));
     }
-    let site = domains.site(request.host);
+    let asked = Asked { request, client, install, table, now };
+    let site = install.domains.site(request.host);
+    let is_edge = install.gate.is_closed() && request.target.starts_with(EDGE_PREFIX);
     if let Site::Session(label) = site {
-        return Ok(session(label, By::Subdomain, table));
+        return Ok(match is_edge {
+            true => Decision::Edge(Door::Session(label)),
+            false => asked.session(label, By::Subdomain),
+        });
     }
     if request.path() == "/healthz" && matches!(request.method, "GET" | "HEAD") {
         return Ok(Decision::Answer(Answer::Healthy));
@@ -66,54 +97,100 @@ pub fn decide(
     if site == Site::Unknown {
         return Ok(Decision::Answer(Answer::UnknownHost));
     }
+    if is_edge {
+        return Ok(Decision::Edge(Door::Connect));
+    }
     match path_site(request.path()) {
         PathSite::Elsewhere | PathSite::Malformed => Ok(Decision::Answer(Answer::NothingHere)),
         PathSite::Escapes => Err(Refusal::PathEscapes),
-        PathSite::Inside { label, prefix } => Ok(session(label, By::Path { prefix }, table)),
+        PathSite::Inside { label, prefix } => Ok(asked.session(label, By::Path { prefix })),
         PathSite::WithoutSlash(label) => {
             let prefix = request.path_bytes;
-            Ok(match session(label, By::Path { prefix }, table) {
-                Decision::Forward(..) => Decision::Answer(Answer::AddSlash),
-                answer @ Decision::Answer(_) => answer,
-            })
+            Ok(asked.without_slash(label, By::Path { prefix }))
         }
     }
 }
 
-fn session(label: LabelText, by: By, table: &RouteTable) -> Decision {
-    let route = match table.lookup(label.as_str()) {
-        None => return Decision::Answer(Answer::UnknownSession(label)),
-        Some(Entry::Gone) => return Decision::Answer(Answer::Gone(label)),
-        Some(Entry::Route(route)) => route.clone(),
-    };
-    let answers_here = match by {
-        By::Subdomain => route.routing.has_subdomain(),
-        By::Path { .. } => route.routing.has_path(),
-    };
-    if !answers_here {
-        return Decision::Answer(Answer::OtherRouting(route));
+struct Asked<'q, 'h, 'b> {
+    request: &'q Request<'h, 'b>,
+    client: &'q Client,
+    install: Install<'q>,
+    table: &'q RouteTable,
+    now: Timestamp,
+}
+
+impl Asked<'_, '_, '_> {
+    fn session(&self, label: LabelText, by: By) -> Decision {
+        let route = match self.route(label, by) {
+            Ok(route) => route,
+            Err(answer) => return Decision::Answer(answer),
+        };
+        let question = Question {
+            request: self.request,
+            route: &route,
+            by,
+            client: self.client,
+            scheme: self.install.domains.connect.scheme,
+            now: self.now,
+        };
+        let admitted = match self.install.gate.judge(question, self.table.access()) {
+            Verdict::Admitted(admitted) => admitted,
+            Verdict::Refused(refused) => {
+                return Decision::Answer(Answer::Refused(route, by, refused));
+            }
+        };
+        // What becomes of a session is told to those only who may use it.
+        match route.state {
+            State::Running => Decision::Forward(route, by, admitted),
+            State::Building
+            | State::BuildFailed
+            | State::Starting
+            | State::Stopping
+            | State::Stopped
+            | State::Errored => Decision::Answer(Answer::NotRunning(route)),
+        }
     }
-    if !route.workspace.is_allowed() {
-        return Decision::Answer(Answer::WorkspaceNotAllowed(route));
+
+    /// Whoever it is, the address without its slash is not the session's; the cookie of a path is
+    /// not sent to it.
+    fn without_slash(&self, label: LabelText, by: By) -> Decision {
+        match self.route(label, by) {
+            Err(answer) => Decision::Answer(answer),
+            Ok(route) if self.install.gate.is_closed() || route.state == State::Running => {
+                Decision::Answer(Answer::AddSlash)
+            }
+            Ok(route) => Decision::Answer(Answer::NotRunning(route)),
+        }
     }
-    match route.state {
-        State::Running => Decision::Forward(route, by),
-        State::Building
-        | State::BuildFailed
-        | State::Starting
-        | State::Stopping
-        | State::Stopped
-        | State::Errored => Decision::Answer(Answer::NotRunning(route)),
+
+    fn route(&self, label: LabelText, by: By) -> Result<Arc<Route>, Answer> {
+        let route = match self.table.lookup(label.as_str()) {
+            None => return Err(Answer::UnknownSession(label)),
+            Some(Entry::Gone) => return Err(Answer::Gone(label)),
+            Some(Entry::Route(route)) => route.clone(),
+        };
+        let answers_here = match by {
+            By::Subdomain => route.routing.has_subdomain(),
+            By::Path { .. } => route.routing.has_path(),
+        };
+        if !answers_here {
+            return Err(Answer::OtherRouting(route));
+        }
+        match route.workspace.is_allowed() {
+            true => Ok(route),
+            false => Err(Answer::WorkspaceNotAllowed(route)),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Scheme;
     use crate::http::head;
     use crate::label::{Label, SessionId};
     use crate::route::Change;
-    use crate::session::{Routing, Session, Timestamp};
+    use crate::session::{Routing, Session};
     use crate::workspace::AllowList;
 
     fn table() -> RouteTable {
@@ -139,15 +216,19 @@ mod tests {
 
     fn outcome(method: &str, host: &str, target: &str) -> String {
         let domains = Domains::new("https://connect.example.com", None, None).unwrap();
+        let gate = Gate::open();
+        let client = Client::new("192.0.2.1:1".parse().unwrap(), Scheme::Https, &[]);
         let text = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
         let mut space = head::field_space();
         let request = Request::parse(text.as_bytes(), 0, &mut space).unwrap().unwrap();
-        match decide(&request, &domains, &table()) {
+        let install = Install { domains: &domains, gate: &gate };
+        match decide(&request, &client, install, &table(), Timestamp(0)) {
             Err(refusal) => format!("refused {}", refusal.as_str()),
-            Ok(Decision::Forward(route, By::Subdomain)) => format!("{} by host", route.label),
-            Ok(Decision::Forward(route, By::Path { prefix })) => {
+            Ok(Decision::Forward(route, By::Subdomain, _)) => format!("{} by host", route.label),
+            Ok(Decision::Forward(route, By::Path { prefix }, _)) => {
                 format!("{} by path {}", route.label, &target[prefix..])
             }
+            Ok(Decision::Edge(door)) => format!("{door:?}"),
             Ok(Decision::Answer(answer)) => match answer {
                 Answer::OtherRouting(_) => "other routing".into(),
                 Answer::NotRunning(route) => format!("not running {}", route.label),

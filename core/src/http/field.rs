@@ -32,6 +32,16 @@ pub enum Field {
     RstudioRootPath,
     /// `X-Portico-*`, `X-Connect-*`: the names in which the edge speaks to tools.
     Ours,
+    ContentSecurityPolicy,
+    /// `Access-Control-Allow-Origin` and `-Credentials`.
+    AccessControl,
+    /// `Clear-Site-Data`: one session would sign its users out of the whole site (W3C Clear Site
+    /// Data §3.1).
+    ClearSiteData,
+    /// An answer's word for its whole origin, which is not one session's under a path:
+    /// `Service-Worker-Allowed`, `Strict-Transport-Security`, `Alt-Svc`, `NEL`, `Report-To`,
+    /// `Reporting-Endpoints`.
+    OriginWide,
     /// One of the above written with `_`: CGI and WSGI make one variable of `X_Connect_Sub` and
     /// `X-Connect-Sub`, so that it would pass as the other. Never let through.
     Lookalike,
@@ -65,6 +75,16 @@ fn exactly(name: &[u8]) -> Field {
         (Some(b'c'), 14) if is("content-length") => Field::ContentLength,
         (Some(b'c'), 6) if is("cookie") => Field::Cookie,
         (Some(b'c'), 16) if is("content-location") => Field::ContentLocation,
+        (Some(b'c'), 23) if is("content-security-policy") => Field::ContentSecurityPolicy,
+        (Some(b'c'), 15) if is("clear-site-data") => Field::ClearSiteData,
+        (Some(b'a'), 27) if is("access-control-allow-origin") => Field::AccessControl,
+        (Some(b'a'), 32) if is("access-control-allow-credentials") => Field::AccessControl,
+        (Some(b'a'), 7) if is("alt-svc") => Field::OriginWide,
+        (Some(b's'), 22) if is("service-worker-allowed") => Field::OriginWide,
+        (Some(b's'), 25) if is("strict-transport-security") => Field::OriginWide,
+        (Some(b'n'), 3) if is("nel") => Field::OriginWide,
+        (Some(b'r'), 9) if is("report-to") => Field::OriginWide,
+        (Some(b'r'), 19) if is("reporting-endpoints") => Field::OriginWide,
         (Some(b't'), 17) if is("transfer-encoding") => Field::TransferEncoding,
         (Some(b't'), 7) if is("trailer") => Field::Trailer,
         (Some(b't'), 2) if is("te") => Field::HopByHop,
@@ -138,6 +158,12 @@ fn classify_x(rest: &[u8]) -> Field {
 /// The comma-separated elements of a list field (RFC 9110 §5.6.1), without empty ones.
 pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|b| *b == b',').map(trim).filter(|element| !element.is_empty())
+}
+
+/// Whether `Accept` asks for a page.
+pub fn accepts_html(accept: &[u8]) -> bool {
+    let html = |kind: &[u8]| kind.len() >= 9 && kind[..9].eq_ignore_ascii_case(b"text/html");
+    list(accept).any(html)
 }
 
 /// Without optional white space (RFC 9110 §5.6.3) at either end.

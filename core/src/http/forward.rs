@@ -7,7 +7,18 @@ use super::field::{self, Field};
 use super::request::{BodyLength, Request};
 use crate::domain::Scheme;
 use crate::route::Route;
-use crate::session::{HostHeader, Prefix};
+use crate::session::{HostHeader, Name, Prefix};
+
+/// Who asks, and in which fields the tool is told; nobody else may write those.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Identity<'a> {
+    pub user: Option<&'a Name>,
+    /// Besides `X-Connect-Sub`.
+    pub fields: &'a [String],
+}
+
+/// In which today's tools look for who asks.
+const USER_FIELD: &str = "X-Connect-Sub";
 
 /// Appends the rewritten head to `out`.
 pub fn write_request_head(
@@ -16,6 +27,7 @@ pub fn write_request_head(
     route: &Route,
     by: By,
     client: &Client,
+    identity: Identity<'_>,
 ) {
     out.extend_from_slice(request.method.as_bytes());
     out.push(b' ');
@@ -30,9 +42,18 @@ pub fn write_request_head(
     let mut given = Given::default();
     let listed = listed_in_connection(request);
     for (kind, header) in request.classified() {
+        if identity.is_field(header.name) {
+            continue;
+        }
         copy_field(out, kind, header, client.trust, listed, request, &mut given);
     }
     write_forwarding(out, request, client, &given);
+    if let Some(user) = identity.user {
+        let fields = identity.fields.iter().map(String::as_str);
+        for name in std::iter::once(USER_FIELD).chain(fields) {
+            write_field(out, name, user.as_str().as_bytes());
+        }
+    }
     if let By::Path { prefix } = by {
         let prefix = &request.target[..prefix];
         write_field(out, "X-Forwarded-Prefix", prefix.as_bytes());
@@ -48,6 +69,16 @@ pub fn write_request_head(
         out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(b"\r\n");
+}
+
+impl Identity<'_> {
+    /// Also one that CGI and WSGI take for it.
+    fn is_field(&self, name: &str) -> bool {
+        let alike = |(a, b): (u8, u8)| a.eq_ignore_ascii_case(&b) || (a == b'_' && b == b'-');
+        self.fields
+            .iter()
+            .any(|field| field.len() == name.len() && name.bytes().zip(field.bytes()).all(alike))
+    }
 }
 
 fn target<'b>(request: &Request<'_, 'b>, route: &Route, by: By) -> &'b str {
@@ -124,6 +155,10 @@ fn copy_field<'b>(
         | Field::ContentLocation
         | Field::Accept
         | Field::UserAgent
+        | Field::ContentSecurityPolicy
+        | Field::AccessControl
+        | Field::ClearSiteData
+        | Field::OriginWide
         | Field::Trailer => {
             if !(listed && is_listed(request, header.name)) {
                 write_field(out, header.name, header.value);

@@ -113,6 +113,12 @@ impl<'h, 'b> Request<'h, 'b> {
         self.classified().find(|(k, _)| *k == kind).map(|(_, header)| header.value)
     }
 
+    /// The value of the first field of this name.
+    pub fn named(&self, name: &str) -> Option<&'b [u8]> {
+        let mut fields = self.fields.iter();
+        fields.find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+    }
+
     /// Methods that may be sent twice without more effect than once (RFC 9110 §9.2.2).
     pub fn is_idempotent(&self) -> bool {
         matches!(self.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE")

@@ -4,6 +4,7 @@ use httparse::{Header, Status};
 
 use super::cookie::{self, SetCookie};
 use super::field::{self, Field};
+use super::frames;
 use super::head::{self, Extent, FieldSpace};
 use super::refusal::GatewayFault;
 use super::request::{BodyLength, Version, content_length};
@@ -34,6 +35,19 @@ pub struct Rules<'a> {
     pub prefix: Option<&'a str>,
     /// The tool does not see the prefix.
     pub stripped: bool,
+    /// Where the edge is the gate.
+    pub guard: Option<Guard<'a>>,
+}
+
+/// What the edge says in a session's answer where it decides who gets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guard<'a> {
+    /// The value of a `Set-Cookie`: the grant for another while.
+    pub renewed: Option<&'a str>,
+    /// The page of another origin that may read the answer.
+    pub origin: Option<&'a str>,
+    /// Who may show it in a frame.
+    pub frame_ancestors: &'a str,
 }
 
 /// What is said to the client about the connection and the body.
@@ -46,11 +60,13 @@ pub struct Delivery {
     pub upgrade: bool,
 }
 
-/// Cookies that were not let through, for the counters.
+/// What was not let through, for the counters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Dropped {
     pub cookies_by_domain: u32,
     pub cookies_by_name: u32,
+    pub clear_site_data: u32,
+    pub origin_wide: u32,
 }
 
 impl<'h, 'b> Response<'h, 'b> {
@@ -111,15 +127,47 @@ impl<'h, 'b> Response<'h, 'b> {
                 Field::Location | Field::ContentLocation => write_location(out, header, rules),
                 // Not in an answer that has no content by its status (RFC 9110 §8.6): who reads it
                 // there takes the next answer for content.
+                Field::ClearSiteData => dropped.clear_site_data += 1,
+                Field::OriginWide if rules.prefix.is_some() => dropped.origin_wide += 1,
+                Field::AccessControl if rules.guard.is_some_and(|g| g.origin.is_some()) => {}
+                Field::ContentSecurityPolicy if rules.guard.is_some() => {}
                 Field::ContentLength if matches!(self.status, 100..=199 | 204) => {}
                 Field::ContentLength => write_field(out, header.name, header.value),
                 _ if listed && self.is_listed(header.name) => {}
                 _ => write_field(out, header.name, header.value),
             }
         }
+        if let Some(guard) = &rules.guard
+            && self.status >= 101
+        {
+            self.write_guard(out, guard);
+        }
         self.write_connection(out, delivery);
         out.extend_from_slice(b"\r\n");
         dropped
+    }
+
+    fn write_guard(&self, out: &mut Vec<u8>, guard: &Guard<'_>) {
+        let mut policies =
+            self.classified().filter(|(kind, _)| *kind == Field::ContentSecurityPolicy);
+        let mut framed = false;
+        for (_, header) in &mut policies {
+            let (policy, has) = frames::merged(header.value, guard.frame_ancestors);
+            framed |= has;
+            write_field(out, header.name, &policy);
+        }
+        if !framed {
+            let policy = format!("frame-ancestors {}", guard.frame_ancestors);
+            write_field(out, "Content-Security-Policy", policy.as_bytes());
+        }
+        if let Some(origin) = guard.origin {
+            write_field(out, "Access-Control-Allow-Origin", origin.as_bytes());
+            write_field(out, "Access-Control-Allow-Credentials", b"true");
+            write_field(out, "Vary", b"Origin");
+        }
+        if let Some(renewed) = guard.renewed {
+            write_field(out, "Set-Cookie", renewed.as_bytes());
+        }
     }
 
     fn write_connection(&self, out: &mut Vec<u8>, delivery: Delivery) {

@@ -26,6 +26,12 @@ pub enum Kind {
     Replica,
     /// One document, `accepted`: the store that an operator accepted in place of a lost one.
     Store,
+    /// A key that grants are signed with, by its number.
+    SigningKey,
+    /// What takes grants back; the name is drawn.
+    Revocation,
+    /// One document, `platform`: as which client Portico is registered there.
+    Client,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -77,8 +83,17 @@ impl Document {
 }
 
 impl Kind {
-    pub const ALL: [Self; 6] =
-        [Self::AllowList, Self::Workspace, Self::Template, Self::Token, Self::Replica, Self::Store];
+    pub const ALL: [Self; 9] = [
+        Self::AllowList,
+        Self::Workspace,
+        Self::Template,
+        Self::Token,
+        Self::Replica,
+        Self::Store,
+        Self::SigningKey,
+        Self::Revocation,
+        Self::Client,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -88,6 +103,9 @@ impl Kind {
             Self::Token => "token",
             Self::Replica => "replica",
             Self::Store => "store",
+            Self::SigningKey => "signing-key",
+            Self::Revocation => "revocation",
+            Self::Client => "client",
         }
     }
 }

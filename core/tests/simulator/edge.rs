@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use portico_core::http::client::Client;
 use portico_core::http::decide::By;
 use portico_core::http::exchange::{Exchange, HeadKind};
-use portico_core::http::forward::write_request_head;
+use portico_core::http::forward::{Identity, write_request_head};
 use portico_core::http::head::field_space;
 use portico_core::http::refusal::{GatewayFault, Refusal};
 use portico_core::http::request::Request;
@@ -81,6 +81,7 @@ const RULES: Rules<'_> = Rules {
     upstream: &UPSTREAM,
     prefix: None,
     stripped: false,
+    guard: None,
 };
 
 impl<'a> Edge<'a> {
@@ -204,7 +205,14 @@ impl<'a> Edge<'a> {
             }
         };
         let mut head = Vec::new();
-        write_request_head(&mut head, &request, self.route, By::Subdomain, self.client);
+        write_request_head(
+            &mut head,
+            &request,
+            self.route,
+            By::Subdomain,
+            self.client,
+            Identity::default(),
+        );
         let (exchange, bytes) = (Exchange::new(&request), request.bytes);
         self.from_client.drain(..bytes);
         self.scanned = 0;

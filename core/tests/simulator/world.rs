@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use portico_core::access::Access;
 use portico_core::domain::Scheme;
 use portico_core::http::client::Client;
 use portico_core::label::{Label, SessionId};
 use portico_core::route::Route;
-use portico_core::session::{HostHeader, Prefix, Routing, State};
+use portico_core::session::{HostHeader, Prefix, Routing, State, Timestamp};
 use portico_core::workspace::Workspace;
 
 use crate::answers::{self, Answer, Begins};
@@ -71,6 +72,9 @@ pub fn route() -> Route {
         routing: Routing::Both,
         host_header: HostHeader::Preserve,
         prefix: Prefix::Keep,
+        owner: "ada".parse().unwrap(),
+        access: Access::default(),
+        created_at: Timestamp(0),
     }
 }
 

@@ -15,6 +15,7 @@ const RULES: Rules<'_> = Rules {
     upstream: &UPSTREAM,
     prefix: None,
     stripped: false,
+    guard: None,
 };
 
 /// An exchange for a request with these lines (`|` ends one).

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::access::Access;
 use crate::http::head;
 use crate::label::{Label, SessionId};
-use crate::session::{Routing, State};
+use crate::session::{Routing, State, Timestamp};
 use crate::workspace::Workspace;
 
 const STRANGER: &str = "203.0.113.7";
@@ -25,6 +26,9 @@ fn route(host_header: HostHeader, prefix: Prefix) -> Route {
         routing: Routing::Both,
         host_header,
         prefix,
+        owner: "ada".parse().unwrap(),
+        access: Access::default(),
+        created_at: Timestamp(0),
     }
 }
 
@@ -40,7 +44,7 @@ fn forwarded(head: &str, route: &Route, by: By, client: &Client) -> String {
     let mut space = head::field_space();
     let request = Request::parse(head.as_bytes(), 0, &mut space).unwrap().unwrap();
     let mut out = Vec::new();
-    write_request_head(&mut out, &request, route, by, client);
+    write_request_head(&mut out, &request, route, by, client, Identity::default());
     // Whatever came in, one well-formed head goes out.
     let mut space = head::field_space();
     let again = Request::parse(&out, 0, &mut space).unwrap().unwrap();

@@ -163,6 +163,7 @@ const SUBDOMAIN: Rules<'_> = Rules {
     upstream: &UPSTREAM,
     prefix: None,
     stripped: false,
+    guard: None,
 };
 const KEPT: Rules<'_> =
     Rules { authority: "c.example", host: "c.example", prefix: Some("/_studio/a1"), ..SUBDOMAIN };
