@@ -16,7 +16,8 @@ mod admission;
 
 pub use admission::{Admitted, Cause, Question, Refused, Verdict};
 pub use cookies::{
-    CookieName, GRANT_FIELD, LOGIN_COOKIE, START_COOKIE, TRIES_MAX, expired_cookies, host_cookie,
+    Carrier, CookieName, GRANT_FIELD, LOGIN_COOKIE, START_COOKIE, TRIES_MAX, expired_cookies,
+    host_cookie,
 };
 pub use gate::{AllowedOrigins, Gate, Mode};
 pub use grant::Grant;

@@ -17,3 +17,4 @@ pub mod cookie;
 mod frames;
 pub mod response;
 pub mod exchange;
+pub mod websocket;

@@ -12,6 +12,7 @@ pub mod http;
 pub mod label;
 pub mod limits;
 pub mod network;
+pub mod page;
 pub mod path;
 pub mod proxy_protocol;
 pub mod record;

@@ -1,7 +1,8 @@
 //! Whether a request may go to its session, and whether a connection that was let in may stay.
 
 use super::AccessState;
-use super::cookies::{Carrier, CookieName, grants, logins};
+use super::cookies::Carrier;
+use super::cookies::{CookieName, grants, logins};
 use super::gate::Gate;
 use super::grant::Grant;
 use super::login::{Login, LoginProof};
@@ -27,6 +28,7 @@ pub enum Verdict {
 pub struct Admitted {
     /// None for a public session, of which nobody needs to be known.
     pub grant: Option<Grant>,
+    pub carrier: Carrier,
     /// The value of a `Set-Cookie`, for the answer: the grant for another while.
     pub renewed: Option<String>,
     /// The page of another origin that may read the answer.
@@ -117,10 +119,10 @@ impl Gate {
         match found {
             Found::Good(grant, carrier) => {
                 let renewed = self.renewal(&grant, carrier, question, state);
-                admitted(Admitted { grant: Some(grant), renewed, origin })
+                admitted(Admitted { grant: Some(grant), carrier, renewed, origin })
             }
             Found::Unwelcome(_) | Found::Nothing(_) if self.asks_nobody(question) => {
-                admitted(Admitted { grant: None, renewed: None, origin })
+                admitted(Admitted { origin, ..Admitted::default() })
             }
             Found::Unwelcome(user) => Verdict::Refused(Refused::NotAllowed { user, origin }),
             Found::Nothing(invalid) => Verdict::Refused(match signs.is_navigation(request) {

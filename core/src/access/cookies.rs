@@ -115,13 +115,15 @@ pub(super) fn grants<'r>(
     field.into_iter().chain(cookies.map(|(_, value)| (value, Carrier::Cookie))).take(TRIES_MAX)
 }
 
-/// How a grant came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Carrier {
-    Field,
+/// How a grant came: only a cookie can be renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Carrier {
+    #[default]
     Cookie,
+    Field,
 }
 
+/// Who says to be signed in at the connect host.
 pub(super) fn logins<'r>(request: &'r Request<'_, '_>) -> impl Iterator<Item = &'r [u8]> {
     let ours = |(name, _): &(&[u8], &[u8])| *name == LOGIN_COOKIE.as_bytes();
     cookies(request).filter(ours).map(|(_, value)| value).take(TRIES_MAX)
