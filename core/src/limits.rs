@@ -32,6 +32,16 @@ pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(60);
 /// notices, and who signs in again at the platform without being asked.
 pub const GRANT_LIFETIME_DEFAULT: Duration = Duration::from_secs(15 * 60);
 
+/// A request to Portico's own pages: forms and tokens; and how long its body may take.
+pub const EDGE_BODY_BYTES_MAX: usize = 64 * 1024;
+pub const EDGE_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// What somebody wanted to see before signing in, path and query; beyond it the session's root.
+pub const SIGN_IN_TARGET_BYTES_MAX: usize = 2 * 1024;
+/// From being sent to sign in to coming back: somebody types a password and a second factor.
+pub const SIGN_IN_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// A connection whose grant was taken back: how long a client has to read why.
+pub const REVOKED_CLOSE_TIMEOUT: Duration = Duration::from_millis(250);
+
 /// Request line: RFC 9112 §3 recommends that at least 8,000 octets are supported. 414 beyond.
 pub const REQUEST_LINE_BYTES_MAX: usize = 16 * 1024;
 /// A whole head, request or response. Browsers cut cookies at about 8 KiB a domain, and siblings

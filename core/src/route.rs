@@ -46,7 +46,7 @@ pub enum Change {
     Allow(AllowList),
     Limit(Name, Limits),
     Share(Share),
-    Key(Key),
+    Key(Box<Key>),
     ForgetKey(KeyId),
     Revoke(Revocation),
     ForgetRevoked(Revoked),
@@ -178,7 +178,7 @@ impl RouteTable {
             }
             Change::Limit(workspace, limits) => return self.workspaces.limit(&workspace, limits),
             Change::Share(share) => return self.workspaces.share(share),
-            Change::Key(key) => return self.access.keys.insert(key),
+            Change::Key(key) => return self.access.keys.insert(*key),
             Change::ForgetKey(id) => return self.access.keys.remove(id),
             Change::Revoke(revocation) => {
                 self.takings += 1;

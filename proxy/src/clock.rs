@@ -1,6 +1,8 @@
 //! The clock that all workers of a process share where they count together.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use portico_core::session::Timestamp;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock(Instant);
@@ -16,4 +18,11 @@ impl Clock {
     pub(crate) fn microseconds(self) -> u64 {
         (self.0.elapsed() + AHEAD).as_micros() as u64
     }
+}
+
+/// The time of day, by which grants end.
+pub(crate) fn now() -> Timestamp {
+    // Before 1970 only where the clock was never set.
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(since.as_millis() as u64)
 }

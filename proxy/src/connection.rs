@@ -8,6 +8,9 @@ mod download;
 mod upload;
 mod journal;
 mod entered;
+mod live;
+mod edge;
+mod refused;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -27,6 +30,7 @@ use crate::worker::{Entrance, Worker};
 use admit::{Admission, Reply};
 pub(crate) use entered::Entered;
 use journal::Journal;
+pub(crate) use live::Live;
 
 /// A client connection between its handshake and its end or its switch to a relay.
 struct Connection {
@@ -78,8 +82,10 @@ pub(crate) async fn serve(
 }
 
 async fn relay_to_its_end(relay: Relay, journal: Journal, watched: Watched, ended: Ended) {
+    let present = watched.watch.present(&ended.0.shared.presence);
     let relayed = relay.run(&ended.0, &watched.watch, journal.entered.as_ref()).await;
     journal.relayed(&ended.0, relayed);
+    drop(present);
     // The slot first: who is told of the end counts what is left.
     drop(watched);
     drop(ended);
@@ -100,8 +106,11 @@ impl Connection {
         // Who connects has something to say; only between requests may a client take its time.
         let mut patience = limits::HEAD_TIMEOUT;
         loop {
-            let next = self.next_request(patience).await;
+            let mut next = self.next_request(patience).await;
             patience = limits::KEEP_ALIVE_TIMEOUT;
+            if let Ok(Some(Admission::Forward(forward))) = &mut next {
+                self.watched.watch.let_in(forward.live.take());
+            }
             let turn = match next {
                 // Most requests have no body; what has one is worth an allocation.
                 Ok(Some(Admission::Forward(forward))) if forward.has_body() => {
@@ -109,11 +118,12 @@ impl Connection {
                 }
                 Ok(Some(Admission::Forward(forward))) => self.forward(forward).await,
                 Ok(Some(Admission::Reply(reply))) => self.reply(reply).await,
+                Ok(Some(Admission::Edge(asked))) => Box::pin(self.ask_edge(*asked)).await,
                 Ok(None) => Turn::Close,
                 Err(refusal) => self.refuse(refusal).await,
             };
             match turn {
-                Turn::Next => {}
+                Turn::Next => self.watched.watch.let_in(None),
                 Turn::Close => break,
                 Turn::Linger => {
                     Box::pin(self.linger()).await;

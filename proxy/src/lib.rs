@@ -15,6 +15,8 @@ mod pool;
 mod relay;
 mod stream;
 mod pages;
+mod edge;
+mod presence;
 pub mod management;
 mod access_log;
 mod metrics;
@@ -22,7 +24,9 @@ mod tls;
 mod io;
 
 pub use access_log::AccessLog;
+pub use edge::{EdgeApp, EdgeRequest, EdgeResponse, Ended};
 pub use listener::Listeners;
+pub use presence::{Connected, Presence};
 pub use settings::{IoChoice, ListenerSettings, Settings, SharedTable};
 pub use start::{Fault, Proxy, StartError};
 pub use tls::{CertificateFiles, TlsError};

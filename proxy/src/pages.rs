@@ -2,12 +2,14 @@
 //! bare status for WebSockets. Complete in themselves: no script, nothing from elsewhere.
 
 mod text;
+mod access;
 
 use std::fmt::Write;
 
 use portico_core::http::field::{Field, accepts_html};
 use portico_core::http::request::Request;
 use portico_core::limits;
+use portico_core::page::{self, Action, Html};
 
 pub(crate) use text::Page;
 
@@ -72,7 +74,7 @@ impl Form {
 
 impl Page {
     /// Appends the whole answer to `out`.
-    pub(crate) fn write(&self, out: &mut Vec<u8>, form: Form) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>, form: Form, frame_ancestors: &str) {
         let body = match form.audience {
             _ if self.status < 400 => self.detail.to_string(),
             Audience::Browser => self.html(),
@@ -94,7 +96,7 @@ impl Page {
         }
         head.push_str("Cache-Control: no-store\r\n");
         if form.audience == Audience::Browser && self.status >= 400 {
-            head.push_str(BROWSER_RULES);
+            page::write_rules(&mut head, frame_ancestors);
             if let Some(seconds) = self.retry_after {
                 let _ = write!(head, "Refresh: {seconds}\r\n");
             }
@@ -102,7 +104,7 @@ impl Page {
         if let Some(seconds) = self.retry_after {
             let _ = write!(head, "Retry-After: {seconds}\r\n");
         }
-        if let Some((name, value)) = &self.extra {
+        for (name, value) in &self.extra {
             let _ = write!(head, "{name}: {value}\r\n");
         }
         if form.close {
@@ -129,72 +131,68 @@ impl Page {
     }
 
     fn html(&self) -> String {
-        let session = match &self.session {
-            Some(session) => format!("<p><code>{}</code></p>", escaped(session)),
-            None => String::new(),
+        let action = self.action.as_ref().map(|(to, words)| Action::Link { to, words });
+        let page = Html {
+            status: self.status,
+            title: self.title,
+            detail: &self.detail,
+            subject: self.session.as_deref(),
+            note: self.retry_after.map(|_| "This page reloads by itself."),
+            action,
         };
-        let waiting = match self.retry_after {
-            Some(_) => "<p class=wait>This page reloads by itself.</p>",
-            None => "",
-        };
-        format!(
-            "<!doctype html><html lang=en><meta charset=utf-8>\
-             <meta name=viewport content=\"width=device-width\"><title>{title}</title>\
-             <style>{STYLE}</style><main><h1>{title}</h1><p>{detail}</p>{session}{waiting}\
-             <footer>{status} · Portico</footer></main></html>\n",
-            title = escaped(self.title),
-            detail = escaped(&self.detail),
-            status = self.status,
-        )
+        page.text()
     }
 }
 
-/// No script runs on these pages, and nobody learns from a `Referer` which session was asked for.
-const BROWSER_RULES: &str = "\
-     Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n\
-     Cross-Origin-Opener-Policy: same-origin-allow-popups\r\n\
-     Referrer-Policy: no-referrer\r\n\
-     X-Content-Type-Options: nosniff\r\n";
-
-const STYLE: &str = "\
-     body{font:16px/1.5 system-ui,sans-serif;margin:0;color:#1c2733;background:#f5f7f9}\
-     main{max-width:34rem;margin:18vh auto 0;padding:0 1.5rem}h1{font-size:1.5rem}\
-     code{background:#e4e9ee;padding:.1em .4em;border-radius:.25em}.wait{color:#5a6b7b}\
-     footer{margin-top:3rem;color:#8292a2;font-size:.8rem}\
-     @media(prefers-color-scheme:dark){body{color:#dde5ec;background:#141a20}\
-     code{background:#26313b}}";
-
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            other => out.push(other),
-        }
+/// The head of an answer that the edge app has made.
+pub(crate) fn write_head(
+    out: &mut Vec<u8>,
+    status: u16,
+    body_bytes: usize,
+    fields: &[(String, Vec<u8>)],
+    close: bool,
+) {
+    let mut head = format!("HTTP/1.1 {status} {}\r\n", phrase(status));
+    if status != 204 {
+        let _ = write!(head, "Content-Length: {body_bytes}\r\n");
     }
-    out
+    if close {
+        head.push_str("Connection: close\r\n");
+    }
+    out.extend_from_slice(head.as_bytes());
+    for (name, value) in fields {
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 /// The reason phrases of the statuses that the edge itself answers with.
 fn phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        201 => "Created",
         204 => "No Content",
+        302 => "Found",
+        303 => "See Other",
         308 => "Permanent Redirect",
         400 => "Bad Request",
+        401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
         410 => "Gone",
+        413 => "Content Too Large",
         414 => "URI Too Long",
+        415 => "Unsupported Media Type",
         417 => "Expectation Failed",
+        422 => "Unprocessable Content",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
         502 => "Bad Gateway",
         503 => "Service Unavailable",
         505 => "HTTP Version Not Supported",

@@ -7,6 +7,7 @@ use std::net::Shutdown;
 use std::pin::pin;
 use std::task::Poll;
 
+use portico_core::http::websocket::{CLOSE_FORBIDDEN, Frames, close_frame};
 use portico_core::limits;
 
 use crate::connection::Entered;
@@ -23,6 +24,8 @@ pub(crate) struct Relay {
     upstream: Stream,
     from_client: Cell<Chunk>,
     from_upstream: Cell<Chunk>,
+    /// Of a WebSocket: where its frames towards the client end.
+    frames: Cell<Option<Frames>>,
 }
 
 /// Bytes that went each way.
@@ -38,12 +41,14 @@ impl Relay {
         upstream: Socket,
         from_client: Chunk,
         from_upstream: Chunk,
+        frames: Option<Frames>,
     ) -> Self {
         Self {
             client,
             upstream: Stream::Plain(upstream),
             from_client: Cell::new(from_client),
             from_upstream: Cell::new(from_upstream),
+            frames: Cell::new(frames),
         }
     }
 
@@ -58,11 +63,28 @@ impl Relay {
         counters.relays_open.add(1);
         watch.set_upstream(Some(self.upstream.socket().clone()));
         watch.begin(Phase::Relay);
-        let (from_client, from_upstream) = both(
-            copy(&self.client, &self.upstream, &self.from_client, watch, counters, entered, UP),
-            copy(&self.upstream, &self.client, &self.from_upstream, watch, counters, entered, DOWN),
-        )
-        .await;
+        let up = Way {
+            from: &self.client,
+            to: &self.upstream,
+            early: &self.from_client,
+            frames: None,
+            directions: (Direction::ClientIn, Direction::UpstreamOut),
+        };
+        let down = Way {
+            from: &self.upstream,
+            to: &self.client,
+            early: &self.from_upstream,
+            frames: Some(&self.frames),
+            directions: (Direction::UpstreamIn, Direction::ClientOut),
+        };
+        let down = async {
+            let bytes = down.copy(watch, counters, entered).await;
+            if watch.revoked() {
+                self.say_goodbye().await;
+            }
+            bytes
+        };
+        let (from_client, from_upstream) = both(up.copy(watch, counters, entered), down).await;
         // Both directions have ended, so nothing is in flight: the last of the close sequence.
         self.client.socket().shutdown(Shutdown::Both);
         self.upstream.socket().shutdown(Shutdown::Both);
@@ -72,8 +94,16 @@ impl Relay {
     }
 }
 
-const UP: (Direction, Direction) = (Direction::ClientIn, Direction::UpstreamOut);
-const DOWN: (Direction, Direction) = (Direction::UpstreamIn, Direction::ClientOut);
+impl Relay {
+    /// The upstream was shut down for a client that may stay no longer: told so where its protocol
+    /// has words for it, and a clean end in any case.
+    async fn say_goodbye(&self) {
+        if self.frames.take().is_some_and(|frames| frames.may_insert()) {
+            let _ = self.client.send(close_frame(CLOSE_FORBIDDEN).to_vec()).await;
+        }
+        self.client.close_write().await;
+    }
+}
 
 /// Awaits both; `a` is always polled before `b`, which so sees at once what `a` has done.
 /// `tokio::join!` does the same in turns, with bookkeeping for any number, at every message.
@@ -102,46 +132,68 @@ pub(crate) async fn both<A, B>(a: impl Future<Output = A>, b: impl Future<Output
     .await
 }
 
-async fn copy(
-    from: &Stream,
-    to: &Stream,
-    early: &Cell<Chunk>,
-    watch: &Watch,
-    counters: &WorkerCounters,
-    entered: Option<&Entered>,
+/// One direction.
+struct Way<'a> {
+    from: &'a Stream,
+    to: &'a Stream,
+    /// What has come before the switch.
+    early: &'a Cell<Chunk>,
+    frames: Option<&'a Cell<Option<Frames>>>,
     directions: (Direction, Direction),
-) -> u64 {
-    let mut total = 0;
-    loop {
-        let mut chunk = early.replace(Chunk::EMPTY);
-        if chunk.is_empty() {
-            match from.recv().await {
-                Ok(received) if !received.is_empty() => chunk = received,
-                Ok(_) => {
-                    to.close_write().await;
-                    watch.half_closed(limits::HALF_CLOSED_TIMEOUT);
-                    return total;
+}
+
+impl Way<'_> {
+    async fn copy(
+        &self,
+        watch: &Watch,
+        counters: &WorkerCounters,
+        entered: Option<&Entered>,
+    ) -> u64 {
+        let Self { from, to, early, directions, .. } = self;
+        let mut total = 0;
+        loop {
+            let mut chunk = early.replace(Chunk::EMPTY);
+            if chunk.is_empty() {
+                match from.recv().await {
+                    Ok(received) if !received.is_empty() => chunk = received,
+                    Ok(_) if self.frames.is_some() && watch.revoked() => return total,
+                    Ok(_) => {
+                        to.close_write().await;
+                        watch.half_closed(limits::HALF_CLOSED_TIMEOUT);
+                        return total;
+                    }
+                    Err(_) => break,
                 }
-                Err(_) => break,
+                counters.bytes.at(directions.0).add(chunk.len() as u64);
             }
-            counters.bytes.at(directions.0).add(chunk.len() as u64);
+            let bytes = chunk.len() as u64;
+            self.count_frames(&chunk);
+            if to.send(chunk).await.0.is_err() {
+                break;
+            }
+            counters.bytes.at(directions.1).add(bytes);
+            total += bytes;
+            if let Some(entered) = entered {
+                entered.charge(bytes);
+            }
+            watch.moved(limits::HALF_CLOSED_TIMEOUT);
         }
-        let bytes = chunk.len() as u64;
-        if to.send(chunk).await.0.is_err() {
-            break;
+        // One direction failed: the other one must not wait for a peer that is gone, and no side
+        // may take what it has for the whole. Over TLS an end without `close_notify` is such a
+        // failure.
+        if !watch.ended() {
+            from.socket().reset();
+            to.socket().reset();
         }
-        counters.bytes.at(directions.1).add(bytes);
-        total += bytes;
-        if let Some(entered) = entered {
-            entered.charge(bytes);
-        }
-        watch.moved(limits::HALF_CLOSED_TIMEOUT);
+        total
     }
-    // One direction failed: the other one must not wait for a peer that is gone, and no side may
-    // take what it has for the whole. Over TLS an end without `close_notify` is such a failure.
-    if !watch.ended() {
-        from.socket().reset();
-        to.socket().reset();
+
+    fn count_frames(&self, chunk: &[u8]) {
+        if let Some(cell) = self.frames
+            && let Some(mut frames) = cell.get()
+        {
+            frames.pass(chunk);
+            cell.set(Some(frames));
+        }
     }
-    total
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
+use portico_core::access::Gate;
 use portico_core::domain::Domains;
 use portico_core::network::UpstreamNetworks;
 use portico_core::route::RouteTable;
@@ -31,6 +32,7 @@ pub struct Settings {
     pub upstream_networks: UpstreamNetworks,
     pub certificates: Vec<CertificateFiles>,
     pub access_log: AccessLog,
+    pub gate: Gate,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,9 +12,11 @@ use tokio::sync::watch;
 
 use crate::access_log::{self, AccessLogSender, AccessLogWriter};
 use crate::clock::Clock;
+use crate::edge::EdgeApp;
 use crate::io::{EventLoop, open_files_max, pin_to_core};
 use crate::listener::Listeners;
 use crate::metrics::{self, ProcessSources, WorkerCounters};
+use crate::presence::Presence;
 use crate::settings::{IoChoice, ListenerSettings, Settings, SharedTable};
 use crate::tls::{self, Certificates, TlsError};
 use crate::worker::{self, Life, Shared};
@@ -27,6 +29,7 @@ pub struct Proxy {
     alive: watch::Receiver<usize>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     registry: prometheus::Registry,
+    presence: Arc<Presence>,
     certificates: Option<Arc<Certificates>>,
     access_log: Mutex<Option<AccessLogWriter>>,
 }
@@ -77,6 +80,7 @@ impl Proxy {
         settings: Settings,
         listeners: Listeners,
         table: SharedTable,
+        edge: Option<Arc<dyn EdgeApp>>,
     ) -> Result<Self, StartError> {
         let chosen = backend::choose(settings.io)?;
         let certificates = match settings.listeners.iter().any(|listener| listener.tls) {
@@ -90,7 +94,11 @@ impl Proxy {
 
         let workers = settings.workers;
         let counters: Vec<Arc<WorkerCounters>> = (0..workers).map(|_| Arc::default()).collect();
+        let presence = Arc::new(Presence::default());
         let shared = Arc::new(Shared {
+            gate: settings.gate,
+            edge,
+            presence: presence.clone(),
             domains: settings.domains,
             trusted_networks: settings.trusted_networks,
             networks: settings.upstream_networks,
@@ -137,6 +145,7 @@ impl Proxy {
             alive,
             threads: Mutex::new(threads),
             registry,
+            presence,
             certificates,
             access_log: Mutex::new(writer),
         })
@@ -144,6 +153,11 @@ impl Proxy {
 
     pub fn registry(&self) -> prometheus::Registry {
         self.registry.clone()
+    }
+
+    /// Who is connected through this process.
+    pub fn presence(&self) -> Arc<Presence> {
+        self.presence.clone()
     }
 
     /// Stops accepting, lets requests finish, and relays until the drain timeout.

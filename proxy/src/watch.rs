@@ -5,13 +5,17 @@
 use std::cell::{Cell, RefCell};
 use std::net::Shutdown;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
+use portico_core::access::Cause;
 use portico_core::limits;
 
+use crate::connection::Live;
 use crate::io::{Presence, Socket};
 use crate::metrics::WorkerCounters;
 use crate::metrics::labels::Limit;
+use crate::presence::Present;
 
 /// Ticks of `limits::SWEEP_INTERVAL` since the worker started.
 pub(crate) type Tick = u32;
@@ -46,6 +50,9 @@ pub(crate) struct Watch {
     ended: Cell<bool>,
     client: Socket,
     upstream: RefCell<Option<Socket>>,
+    /// What it is let in to, while it is.
+    live: RefCell<Option<Live>>,
+    revoked: Cell<bool>,
     clock: Rc<Cell<Tick>>,
 }
 
@@ -90,12 +97,14 @@ impl Watch {
 
     /// One direction of a relay has ended: the other may be silent for this long.
     pub(crate) fn half_closed(&self, timeout: Duration) {
-        self.extend(timeout);
+        if !self.revoked() {
+            self.extend(timeout);
+        }
     }
 
     /// Bytes went through a relay: where it is half closed, the wait starts again.
     pub(crate) fn moved(&self, timeout: Duration) {
-        if self.deadline.get() != 0 {
+        if self.deadline.get() != 0 && !self.revoked() {
             self.extend(timeout);
         }
     }
@@ -145,6 +154,35 @@ impl Watch {
         }
     }
 
+    pub(crate) fn let_in(&self, live: Option<Live>) {
+        *self.live.borrow_mut() = live;
+    }
+
+    /// Its user is there, for who asks; none where nobody needs to be known.
+    pub(crate) fn present(&self, presence: &Arc<crate::presence::Presence>) -> Option<Present> {
+        let live = self.live.borrow();
+        let live = live.as_ref()?;
+        Some(presence.enter(live.session(), live.user()?.clone(), crate::clock::now()))
+    }
+
+    /// What it was let in by was taken back: `relay` says goodbye where that can be said.
+    pub(crate) fn revoked(&self) -> bool {
+        self.revoked.get()
+    }
+
+    fn revoke(&self) {
+        if self.revoked.replace(true) {
+            return;
+        }
+        if self.is_in(Phase::Relay) {
+            self.ended.set(true);
+            self.shut_down_upstream();
+            self.extend(limits::REVOKED_CLOSE_TIMEOUT);
+        } else {
+            self.shut_down();
+        }
+    }
+
     fn shut_down_upstream(&self) {
         if let Some(upstream) = &*self.upstream.borrow() {
             upstream.shutdown(Shutdown::Both);
@@ -184,7 +222,9 @@ impl Watch {
             Phase::Relay => Limit::HalfClosedTimeout,
             Phase::Answering => return,
         };
-        counters.limit_reached.at(limit).add(1);
+        if !self.revoked() {
+            counters.limit_reached.at(limit).add(1);
+        }
         match phase {
             // Only the receive ends: the client may still be told why.
             Phase::Idle | Phase::Head => self.client.shutdown(Shutdown::Read),
@@ -249,6 +289,8 @@ impl Watches {
             ended: Cell::new(false),
             client,
             upstream: RefCell::new(None),
+            live: RefCell::new(None),
+            revoked: Cell::new(false),
             clock: self.clock.clone(),
         });
         let mut all = self.all.borrow_mut();
@@ -269,6 +311,19 @@ impl Watches {
         self.clock.set(self.clock.get().wrapping_add(1).max(1));
         for watch in self.all.borrow().iter().flatten() {
             watch.sweep(self.now(), draining_since, counters);
+        }
+    }
+
+    /// Ends those of which `objection` answers that they may not stay.
+    pub(crate) fn judge(&self, mut objection: impl FnMut(&Live) -> Option<Cause>) {
+        for watch in self.all.borrow().iter().flatten() {
+            let objected = match &*watch.live.borrow() {
+                Some(live) if !watch.revoked() => objection(live).is_some(),
+                Some(_) | None => false,
+            };
+            if objected {
+                watch.revoke();
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use arc_swap::Cache;
 use ipnet::IpNet;
+use portico_core::access::Gate;
 use portico_core::domain::{Domains, Scheme};
 use portico_core::limits;
 use portico_core::network::UpstreamNetworks;
@@ -18,10 +19,12 @@ use tokio::task::spawn_local;
 use crate::access_log::AccessLogSender;
 use crate::clock::Clock;
 use crate::connection;
+use crate::edge::EdgeApp;
 use crate::io::{Acceptor, Driver};
 use crate::metrics::WorkerCounters;
 use crate::metrics::labels::{Limit, ListenerKind};
 use crate::pool::{self, Pool};
+use crate::presence::Presence;
 use crate::settings::{ListenerSettings, SharedTable};
 use crate::watch::{Tick, Watches, ticks};
 
@@ -44,6 +47,10 @@ pub(crate) struct Shared {
     pub(crate) upstream_idle_max: usize,
     pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
     pub(crate) table: SharedTable,
+    pub(crate) gate: Gate,
+    /// Where users sign in; none where the gate is open.
+    pub(crate) edge: Option<Arc<dyn EdgeApp>>,
+    pub(crate) presence: Arc<Presence>,
 }
 
 pub(crate) struct Worker {
@@ -56,6 +63,8 @@ pub(crate) struct Worker {
     table: RefCell<Cache<SharedTable, Arc<RouteTable>>>,
     texts: RefCell<Vec<Vec<u8>>>,
     draining_since: Cell<Option<Tick>>,
+    /// Of the table by which live connections were judged last.
+    takings: Cell<u64>,
     /// A connection ended: there is a free slot, or none is left.
     ended: Notify,
 }
@@ -100,6 +109,7 @@ pub(crate) async fn run(
         watches: Watches::new(),
         texts: RefCell::default(),
         draining_since: Cell::new(None),
+        takings: Cell::new(0),
         ended: Notify::new(),
     });
     spawn_local(sweep(worker.clone()));
@@ -144,6 +154,7 @@ async fn sweep(worker: Rc<Worker>) {
     loop {
         interval.tick().await;
         worker.watches.sweep(worker.draining_since.get(), &worker.counters);
+        worker.judge_again();
         let now = worker.watches.now();
         if now.is_multiple_of(per_second) {
             worker.pool.sweep(now, &worker.counters);
@@ -184,6 +195,23 @@ async fn accept(worker: Rc<Worker>, acceptor: Rc<Acceptor>, settings: ListenerSe
 impl Worker {
     pub(crate) fn is_draining(&self) -> bool {
         self.draining_since.get().is_some()
+    }
+
+    /// After a change that may take from somebody what they have: whoever may stay no longer goes.
+    fn judge_again(&self) {
+        self.with_table(|table| {
+            if self.takings.replace(table.takings()) == table.takings() {
+                return;
+            }
+            self.watches.judge(|live| {
+                let cause = live.objection(&self.shared.gate, table)?;
+                self.counters.connections_ended.at(cause.into()).add(1);
+                if let Some(edge) = &self.shared.edge {
+                    edge.ended(live.ended(cause));
+                }
+                Some(cause)
+            });
+        });
     }
 
     /// Runs `read` on the current route table.

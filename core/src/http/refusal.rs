@@ -29,6 +29,8 @@ pub enum Refusal {
     Chunk,
     #[error("the path leads out of the session's prefix")]
     PathEscapes,
+    #[error("the body is larger than {} bytes", crate::limits::EDGE_BODY_BYTES_MAX)]
+    BodyTooLarge,
     #[error("the expectation in Expect is unknown")]
     Expectation,
     #[error("the request line is longer than {} bytes", crate::limits::REQUEST_LINE_BYTES_MAX)]
@@ -46,7 +48,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    pub const ALL: [Refusal; 19] = [
+    pub const ALL: [Refusal; 20] = [
         Refusal::Malformed,
         Refusal::BareLineFeed,
         Refusal::Target,
@@ -59,6 +61,7 @@ impl Refusal {
         Refusal::TransferEncoding,
         Refusal::Chunk,
         Refusal::PathEscapes,
+        Refusal::BodyTooLarge,
         Refusal::Expectation,
         Refusal::LineTooLong,
         Refusal::HeadTooLarge,
@@ -84,6 +87,7 @@ impl Refusal {
             | Refusal::PathEscapes => 400,
             Refusal::Method => 405,
             Refusal::Timeout => 408,
+            Refusal::BodyTooLarge => 413,
             Refusal::LineTooLong => 414,
             Refusal::Expectation => 417,
             Refusal::HeadTooLarge | Refusal::TooManyFields => 431,
@@ -106,6 +110,7 @@ impl Refusal {
             Refusal::TransferEncoding => "transfer_encoding",
             Refusal::Chunk => "chunk",
             Refusal::PathEscapes => "path_escapes",
+            Refusal::BodyTooLarge => "body_too_large",
             Refusal::Expectation => "expectation",
             Refusal::LineTooLong => "line_too_long",
             Refusal::HeadTooLarge => "head_too_large",

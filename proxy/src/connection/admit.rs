@@ -5,19 +5,22 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use portico_core::access::{Admitted, Carrier, CookieName, Grant};
 use portico_core::domain::Scheme;
 use portico_core::http::client::Client;
-use portico_core::http::decide::{Answer, By, Decision, decide};
+use portico_core::http::decide::{Answer, By, Decision, Install, decide};
 use portico_core::http::exchange::Exchange;
-use portico_core::http::forward::write_request_head;
+use portico_core::http::forward::{Identity, write_request_head};
 use portico_core::http::head::field_space;
 use portico_core::http::refusal::Refusal;
 use portico_core::http::request::{BodyLength, Request};
-use portico_core::http::response::Rules;
+use portico_core::http::response::{Guard, Rules};
 use portico_core::route::Route;
-use portico_core::session::Prefix;
+use portico_core::session::{Prefix, Timestamp};
 
+use super::edge::Asked;
 use super::journal::Journal;
+use super::live::Live;
 use crate::io::Leading;
 use crate::metrics::labels::Limit;
 use crate::pages::{Audience, Form, Page};
@@ -27,6 +30,7 @@ use crate::worker::Worker;
 pub(super) enum Admission {
     Forward(Forward),
     Reply(Reply),
+    Edge(Box<Asked>),
 }
 
 /// A request on its way to a session.
@@ -44,9 +48,20 @@ pub(super) struct Forward {
     pub(super) form: Form,
     pub(super) choice: Choice,
     has_body: bool,
+    pub(super) websocket: bool,
+    /// Where the edge is the gate: what it says in the answer.
+    said: Option<Box<Said>>,
+    /// Until it is told to the watch.
+    pub(super) live: Option<Live>,
     /// Nothing of the body was dropped on the way.
     pub(super) delivered: bool,
     pub(super) journal: Journal,
+}
+
+struct Said {
+    renewed: Option<String>,
+    origin: Option<Box<str>>,
+    frame_ancestors: Box<str>,
 }
 
 /// An answer of the edge itself.
@@ -68,22 +83,31 @@ pub(super) fn admit(
     let Some(request) = Request::parse(buffer, scanned, &mut space)? else {
         return Ok(None);
     };
-    let decision = worker.with_table(|table| decide(&request, &worker.shared.domains, table))?;
+    let install = Install { domains: &worker.shared.domains, gate: &worker.shared.gate };
+    let now = crate::clock::now();
+    let decision = worker.with_table(|table| decide(&request, client, install, table, now))?;
     let session = match &decision {
-        Decision::Forward(route, _) => Some(&route.label),
-        Decision::Answer(_) => None,
+        Decision::Forward(route, ..) => Some(&route.label),
+        Decision::Answer(_) | Decision::Edge(_) => None,
     };
     let mut journal = Journal::begin(worker, client, &request, session);
     let admission = match decision {
-        Decision::Forward(route, by) => match journal.enter(worker, &route) {
+        Decision::Forward(route, by, admitted) => match journal.enter(worker, &route) {
             Ok(()) => {
-                Admission::Forward(Forward::new(worker, client, &request, route, by, journal))
+                let admitted =
+                    admitted.map(|admitted| rechecked(worker, admitted, &route, by, now));
+                let live = Live { route, by, admitted };
+                Admission::Forward(Forward::new(worker, client, &request, live, journal))
             }
             Err(excess) => {
                 let page = Page::of_excess(excess, &route);
                 Admission::Reply(Reply::new(worker, &page, form(&request), journal))
             }
         },
+        Decision::Edge(door) => {
+            let asked = Asked::new(door, client, &request, form(&request), journal);
+            Admission::Edge(Box::new(asked))
+        }
         Decision::Answer(answer) => {
             Admission::Reply(reply_to(worker, client, &request, &answer, journal))
         }
@@ -91,23 +115,59 @@ pub(super) fn admit(
     Ok(Some((admission, request.bytes)))
 }
 
+/// A grant that lasts as long as the platform's word: half-way the platform is asked again, and
+/// what it has said meanwhile makes the grant last longer.
+fn rechecked(
+    worker: &Worker,
+    mut admitted: Box<Admitted>,
+    route: &Arc<Route>,
+    by: By,
+    now: Timestamp,
+) -> Box<Admitted> {
+    let Some(grant) = admitted.grant.as_ref().filter(|grant| grant.wants_recheck(now)) else {
+        return admitted;
+    };
+    let until = worker.shared.edge.as_ref().and_then(|edge| edge.recheck(grant, route));
+    if let Some(until) = until.filter(|until| *until > grant.until)
+        && admitted.carrier == Carrier::Cookie
+    {
+        let expires_at = now.plus(worker.shared.gate.grant_lifetime).min(until);
+        let longer = Grant { issued_at: now, expires_at, until, ..grant.clone() };
+        admitted.renewed = worker.with_table(|table| {
+            let token = longer.token(table.access().keys.signing(now)?);
+            Some(CookieName::of(by, &route.label).set(&token, expires_at.since(now)))
+        });
+    }
+    admitted
+}
+
 impl Forward {
     fn new(
         worker: &Worker,
         client: &Client,
         request: &Request<'_, '_>,
-        route: Arc<Route>,
-        by: By,
+        mut live: Live,
         journal: Journal,
     ) -> Self {
         let mut text = worker.text();
-        write_request_head(&mut text, request, &route, by, client);
+        let (route, by) = (live.route.clone(), live.by);
+        let fields = &worker.shared.gate.identity_fields;
+        let identity = Identity { user: live.user(), fields };
+        write_request_head(&mut text, request, &route, by, client, identity);
         let length = text.len();
         text.extend_from_slice(request.authority.as_bytes());
         if let By::Path { prefix } = by {
             text.extend_from_slice(&request.target.as_bytes()[..prefix]);
         }
         let has_body = request.body != BodyLength::None;
+        let said = live.admitted.as_mut().map(|admitted| {
+            worker.counters.grants_renewed.add(u64::from(admitted.renewed.is_some()));
+            Box::new(Said {
+                renewed: admitted.renewed.take(),
+                origin: admitted.origin.take(),
+                frame_ancestors: worker.shared.gate.origins.frame_ancestors().into(),
+            })
+        });
         Self {
             exchange: RefCell::new(Exchange::new(request)),
             head: Leading { text, length },
@@ -117,6 +177,9 @@ impl Forward {
             form: form(request),
             choice: Choice::Idle,
             has_body,
+            websocket: request.upgrade.is_some_and(|to| to.eq_ignore_ascii_case("websocket")),
+            said,
+            live: Some(live),
             delivered: true,
             journal,
             route,
@@ -142,6 +205,11 @@ impl Forward {
             upstream: &self.route.upstream,
             prefix: self.by_path.then_some(prefix),
             stripped: self.by_path && self.route.prefix == Prefix::Strip,
+            guard: self.said.as_ref().map(|said| Guard {
+                renewed: said.renewed.as_deref(),
+                origin: said.origin.as_deref(),
+                frame_ancestors: &said.frame_ancestors,
+            }),
         }
     }
 
@@ -158,7 +226,7 @@ impl Reply {
     pub(super) fn new(worker: &Worker, page: &Page, form: Form, journal: Journal) -> Self {
         let close = form.close || worker.is_draining();
         let mut text = worker.text();
-        page.write(&mut text, Form { close, ..form });
+        page.write(&mut text, Form { close, ..form }, worker.shared.gate.origins.frame_ancestors());
         if let Some(reason) = page.reason {
             worker.counters.requests_refused.at(reason).add(1);
         }
@@ -173,7 +241,13 @@ fn reply_to(
     answer: &Answer,
     journal: Journal,
 ) -> Reply {
-    let page = Page::of_answer(answer, request.target, request.path_bytes);
+    let page = match answer {
+        Answer::Refused(route, by, refused) => {
+            Some(super::refused::page(worker, request, route, *by, refused))
+        }
+        answer => Page::of_answer(answer, request.target, request.path_bytes),
+    };
+    let page = page.unwrap_or_else(Page::of_edge_failure);
     if let Some(reason) = page.reason {
         tracing::debug!(
             client = %client.address,

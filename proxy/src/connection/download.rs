@@ -10,7 +10,7 @@ use portico_core::limits;
 
 use super::upload::Upload;
 use crate::io::{Chunk, Socket};
-use crate::metrics::labels::{CookieFault, Direction, Limit};
+use crate::metrics::labels::{CookieFault, Direction, FieldFault, Limit};
 use crate::stream::Stream;
 use crate::watch::Watch;
 use crate::worker::Worker;
@@ -237,6 +237,13 @@ impl Download<'_, '_> {
         }
         if dropped.cookies_by_name > 0 {
             counters.at(CookieFault::Name).add(dropped.cookies_by_name.into());
+        }
+        let counters = &self.worker.counters.fields_dropped;
+        if dropped.clear_site_data > 0 {
+            counters.at(FieldFault::ClearSiteData).add(dropped.clear_site_data.into());
+        }
+        if dropped.origin_wide > 0 {
+            counters.at(FieldFault::OriginWide).add(dropped.origin_wide.into());
         }
     }
 }

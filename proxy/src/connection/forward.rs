@@ -4,6 +4,7 @@
 use std::net::Shutdown;
 
 use portico_core::http::refusal::{GatewayFault, Refusal};
+use portico_core::http::websocket::Frames;
 use portico_core::limits;
 
 use super::admit::Forward;
@@ -198,7 +199,8 @@ impl Connection {
                 self.worker.return_text(forward.head.text);
                 let from_client = std::mem::replace(&mut self.inbound, Chunk::EMPTY);
                 let client = self.stream.clone();
-                let relay = Relay::new(client, lease.socket, from_client, from_upstream);
+                let frames = forward.websocket.then(Frames::default);
+                let relay = Relay::new(client, lease.socket, from_client, from_upstream, frames);
                 Turn::Relay(relay, forward.journal)
             }
             End::Silent if self.watched.watch.ended() => {

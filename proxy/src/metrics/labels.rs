@@ -1,6 +1,8 @@
 //! The values that labels can have. Closed enums, so that the number of time series is known when
 //! the program is compiled, and a counter is found by an index.
 
+use portico_core::access::{Cause, Invalid};
+
 use super::cell::Counter;
 
 pub(crate) trait LabelValue: Copy + 'static {
@@ -97,11 +99,76 @@ label! {
         Stopped = "stopped",
         Errored = "errored",
         Gone = "gone",
+        NotSignedIn = "not_signed_in",
+        NotAllowed = "not_allowed",
+        CrossOrigin = "cross_origin",
+        BodyTooLarge = "body_too_large",
+        EdgeFailed = "edge_failed",
         UpstreamUnreachable = "upstream_unreachable",
         UpstreamForbidden = "upstream_forbidden",
         UpstreamMalformed = "upstream_malformed",
         UpstreamClosed = "upstream_closed",
         UpstreamTimeout = "upstream_timeout",
+    }
+}
+
+label! {
+    /// Why a grant opened nothing.
+    GrantFault, "reason" {
+        Malformed = "malformed",
+        UnknownKey = "unknown_key",
+        Signature = "signature",
+        Expired = "expired",
+        Future = "future",
+        OtherSession = "other_session",
+        Revoked = "revoked",
+        OtherLogin = "other_login",
+        Used = "used",
+    }
+}
+
+impl From<Invalid> for GrantFault {
+    fn from(invalid: Invalid) -> Self {
+        match invalid {
+            Invalid::Malformed => Self::Malformed,
+            Invalid::Key => Self::UnknownKey,
+            Invalid::Signature => Self::Signature,
+            Invalid::Expired => Self::Expired,
+            Invalid::Future => Self::Future,
+            Invalid::OtherSession => Self::OtherSession,
+            Invalid::Revoked => Self::Revoked,
+            Invalid::OtherLogin => Self::OtherLogin,
+            Invalid::Used => Self::Used,
+        }
+    }
+}
+
+label! {
+    /// Why a live connection was ended.
+    EndCause, "cause" {
+        SessionEnded = "session_ended",
+        WorkspaceNotAllowed = "workspace_not_allowed",
+        PolicyChanged = "policy_changed",
+        Revoked = "revoked",
+    }
+}
+
+impl From<Cause> for EndCause {
+    fn from(cause: Cause) -> Self {
+        match cause {
+            Cause::SessionEnded => Self::SessionEnded,
+            Cause::WorkspaceNotAllowed => Self::WorkspaceNotAllowed,
+            Cause::PolicyChanged => Self::PolicyChanged,
+            Cause::Revoked => Self::Revoked,
+        }
+    }
+}
+
+label! {
+    /// Fields of a session's answer that would have spoken for more than the session.
+    FieldFault, "field" {
+        ClearSiteData = "clear_site_data",
+        OriginWide = "origin_wide",
     }
 }
 

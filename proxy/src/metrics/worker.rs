@@ -9,8 +9,8 @@ use super::Description;
 use super::cell::{Counter, DURATION_BUCKETS, Durations, PerLabel};
 use super::family::{Kind, family, histogram};
 use super::labels::{
-    ConnectError, CookieFault, Direction, HandshakeResult, LabelValue, Limit, ListenerKind, Reason,
-    StatusClass,
+    ConnectError, CookieFault, Direction, EndCause, FieldFault, GrantFault, HandshakeResult,
+    LabelValue, Limit, ListenerKind, Reason, StatusClass,
 };
 
 macro_rules! worker_metrics {
@@ -76,6 +76,14 @@ worker_metrics! {
         "Times that a limit was reached, by limit.";
     counter set_cookie_dropped: PerLabel<CookieFault> = "portico_set_cookie_dropped_total",
         "Set-Cookie fields of sessions that were not passed on, by reason.";
+    counter fields_dropped: PerLabel<FieldFault> = "portico_response_fields_dropped_total",
+        "Fields of sessions' answers that were not passed on, because they speak for others too.";
+    counter grants_refused: PerLabel<GrantFault> = "portico_grants_refused_total",
+        "Requests whose grant opened nothing, by reason.";
+    counter grants_renewed: Counter = "portico_grants_renewed_total",
+        "Grants that were renewed while they were used.";
+    counter connections_ended: PerLabel<EndCause> = "portico_connections_ended_total",
+        "Live connections that were ended because what they were opened with was taken back.";
     counter access_log_dropped: Counter = "portico_access_log_dropped_total",
         "Lines of the access log that were dropped because its queue was full.";
 }

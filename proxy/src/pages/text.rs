@@ -21,7 +21,9 @@ pub(crate) struct Page {
     pub(super) detail: Cow<'static, str>,
     pub(super) session: Option<String>,
     pub(super) retry_after: Option<u32>,
-    pub(super) extra: Option<(&'static str, String)>,
+    pub(super) extra: Vec<(&'static str, String)>,
+    /// A place to go, and the words for it.
+    pub(super) action: Option<(String, &'static str)>,
     /// What it counts as in `portico_requests_refused_total`; none for what is no refusal.
     pub(crate) reason: Option<Reason>,
 }
@@ -30,7 +32,7 @@ pub(crate) struct Page {
 const STARTING_SECONDS: u32 = 3;
 
 impl Page {
-    fn new(
+    pub(super) fn new(
         status: u16,
         slug: &'static str,
         title: &'static str,
@@ -43,17 +45,18 @@ impl Page {
             detail: detail.into(),
             session: None,
             retry_after: None,
-            extra: None,
+            extra: Vec::new(),
+            action: None,
             reason: None,
         }
     }
 
-    fn counted(mut self, reason: Reason) -> Self {
+    pub(super) fn counted(mut self, reason: Reason) -> Self {
         self.reason = Some(reason);
         self
     }
 
-    fn about(mut self, session: impl ToString) -> Self {
+    pub(super) fn about(mut self, session: impl ToString) -> Self {
         self.session = Some(session.to_string());
         self
     }
@@ -62,15 +65,22 @@ impl Page {
         &self.detail
     }
 
-    /// `target` and `path_bytes` are the request's, for the redirect.
-    pub(crate) fn of_answer(answer: &Answer, target: &str, path_bytes: usize) -> Self {
-        match answer {
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.extra.push((name, value.into()));
+        self
+    }
+
+    /// `target` and `path_bytes` are the request's, for the redirect. None: who asks was refused,
+    /// which depends on more than the answer.
+    pub(crate) fn of_answer(answer: &Answer, target: &str, path_bytes: usize) -> Option<Self> {
+        Some(match answer {
+            Answer::Refused(..) => return None,
             Answer::Healthy => Page::new(200, "", "", "ok\n"),
             Answer::Options => Page::new(204, "", "", ""),
             Answer::AddSlash => {
                 let (path, query) = target.split_at(path_bytes);
                 let mut page = Page::new(308, "", "", "");
-                page.extra = Some(("Location", format!("{path}/{query}")));
+                page.extra.push(("Location", format!("{path}/{query}")));
                 page
             }
             Answer::UnknownHost => Page::new(
@@ -124,7 +134,7 @@ impl Page {
             .about(&route.label)
             .counted(Reason::WorkspaceNotAllowed),
             Answer::NotRunning(route) => Page::of_state(route),
-        }
+        })
     }
 
     pub(crate) fn of_excess(excess: Excess, route: &Route) -> Self {
@@ -204,6 +214,7 @@ impl Page {
 
     pub(crate) fn of_refusal(refusal: Refusal) -> Self {
         let (slug, title) = match refusal.status() {
+            413 => ("body-too-large", "The request is too large"),
             405 => ("method-not-allowed", "Method not allowed"),
             408 => ("request-timeout", "The request took too long"),
             414 => ("target-too-long", "The address is too long"),
@@ -224,12 +235,13 @@ impl Page {
             Refusal::LineTooLong => Reason::TargetTooLong,
             Refusal::HeadTooLarge | Refusal::TooManyFields => Reason::HeadTooLarge,
             Refusal::Timeout => Reason::HeadTimeout,
+            Refusal::BodyTooLarge => Reason::BodyTooLarge,
             Refusal::Version => Reason::UnsupportedVersion,
             Refusal::Expectation => Reason::UnsupportedExpectation,
             _ => Reason::BadRequest,
         });
         if refusal == Refusal::Method {
-            page.extra = Some(("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".into()));
+            page.extra.push(("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".into()));
         }
         page
     }

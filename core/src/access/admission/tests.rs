@@ -37,7 +37,8 @@ fn session(policy: Policy) -> Session {
 }
 
 fn table(policy: Policy) -> RouteTable {
-    RouteTable::default().with([Change::Key(key(1)), Change::Set(Box::new(session(policy)))])
+    RouteTable::default()
+        .with([Change::Key(Box::new(key(1))), Change::Set(Box::new(session(policy)))])
 }
 
 fn gate() -> Gate {
@@ -383,7 +384,7 @@ fn revoked(table: &RouteTable, of: Revoked) -> RouteTable {
 fn keys_are_exchanged_without_asking_anybody_again() {
     let fields = cookie(&grant("ada"));
     let newer = Key::new(KeyId(2), [2; 32], Timestamp(NOW.0 - 1));
-    let both = table(Policy::Private).with([Change::Key(newer)]);
+    let both = table(Policy::Private).with([Change::Key(Box::new(newer))]);
     assert_eq!(outcome(&gate(), &both, "GET /", HOST, &fields), "ada");
     assert_eq!(both.access().keys.signing(NOW).unwrap().id, KeyId(2));
     let later = both.with([Change::ForgetKey(KeyId(1))]);
