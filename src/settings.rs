@@ -26,6 +26,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use portico_control::store::StoreSettings;
 use portico_control::token::Token;
+use portico_core::access::{Gate, Policy};
 use portico_core::domain::Domains;
 use portico_core::session::Routing;
 use portico_core::template::Catalogue;
@@ -47,6 +48,7 @@ pub struct Settings {
     pub upstream_networks: Vec<IpNet>,
     pub proxy: ProxySettings,
     pub certificates: Vec<CertificateFiles>,
+    pub access: AccessSettings,
     pub control: ControlSettings,
     /// None: no management listener.
     pub management: Option<SocketAddr>,
@@ -63,6 +65,65 @@ pub struct ProxySettings {
     pub trusted_networks: Vec<IpNet>,
     pub drain_timeout: Duration,
     pub access_log: AccessLog,
+}
+
+/// Who may open which session, and where that is found out.
+#[derive(Debug)]
+pub struct AccessSettings {
+    pub gate: Gate,
+    pub default_policy: Policy,
+    pub login_lifetime: Duration,
+    pub key_lifetime: Duration,
+    /// None: sessions open by the platform's tickets only.
+    pub sign_in: Option<SignIn>,
+    pub webhook: Option<Webhook>,
+    /// Besides those that this machine trusts.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// An OpenID provider, and as whom Portico goes there.
+#[derive(Debug)]
+pub struct SignIn {
+    pub issuer: Issuer,
+    pub client: ClientSource,
+    pub client_name: String,
+    pub scopes: Vec<String>,
+    pub user_claim: String,
+    pub workspaces_claim: String,
+}
+
+#[derive(Debug)]
+pub enum Issuer {
+    Given(String),
+    /// To be looked for there.
+    OfPlatform(String),
+}
+
+#[derive(Debug)]
+pub enum ClientSource {
+    Fixed {
+        id: String,
+        secret: Secret,
+    },
+    /// Portico registers itself, with this token.
+    Registers(Secret),
+}
+
+#[derive(Debug)]
+pub struct Webhook {
+    pub url: String,
+    pub token: Option<Secret>,
+    pub timeout: Duration,
+}
+
+/// A text that must not show.
+#[derive(Clone)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
 }
 
 #[derive(Debug)]

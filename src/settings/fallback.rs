@@ -65,8 +65,9 @@ pub static NAMES: &[Name] = &[
     Name { name: "CONNECT_TRUSTED_PROXY_CIDRS", meaning: Sets("proxy.trusted_networks", list) },
     Name {
         name: "CONNECT_OIDC_CLIENT_REGISTRATION_TOKEN",
-        meaning: NotYet("this version has no login: keep a gate in front of it"),
+        meaning: Sets("access.registration_token", secret),
     },
+    Name { name: "CONNECT_CLIENT_NAME", meaning: Sets("access.client_name", text) },
     // Before the others of a Redis, which need to know whether there is one.
     Name { name: REDIS_ADDRESS, meaning: Redis },
     Name { name: REDIS_DB, meaning: OfRedis(Part::Url) },

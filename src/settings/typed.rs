@@ -5,6 +5,8 @@ mod domains;
 
 mod listeners;
 
+mod access;
+
 mod control;
 
 mod store;
@@ -54,6 +56,7 @@ fn settings(c: &mut Collected) -> Option<Settings> {
     let upstream_networks = c.read("upstream_networks", parse::upstream_networks);
     let proxy = proxy(c);
     let certificates = certificates(c);
+    let access = access::access(c, domains.as_ref());
     let control = control::control(c);
     let management = c.read("management.listen", |value| parse::address_or_off(value, LOOPBACK));
     listeners::apart(c);
@@ -66,6 +69,7 @@ fn settings(c: &mut Collected) -> Option<Settings> {
         upstream_networks: upstream_networks?.unwrap_or_default(),
         proxy: proxy?,
         certificates: certificates?,
+        access: access?,
         control: control?,
         management: management?.flatten(),
         store: store?,

@@ -168,6 +168,25 @@ impl Gate {
         }
     }
 
+    /// A sentence for who may not.
+    pub fn who_may(&self, route: &Route, by: By) -> String {
+        let owner = &route.owner;
+        if is_path(by) && !self.path_sharing {
+            return format!("On this kind of link it opens for its owner only, {owner}.");
+        }
+        match route.access.policy {
+            Policy::Private | Policy::Public => {
+                format!("It is private: only its owner {owner} can open it, or let others in.")
+            }
+            Policy::Workspace => {
+                format!("It is for the members of the workspace {}.", route.workspace.name)
+            }
+            Policy::Users => {
+                format!("It is for those whom its owner has named. Ask {owner} to add you.")
+            }
+        }
+    }
+
     /// A public session.
     fn asks_nobody(&self, Question { route, by, .. }: Question<'_, '_, '_>) -> bool {
         let shared = !is_path(by) || self.path_sharing;

@@ -33,13 +33,13 @@ pub(super) fn page(
         Refused::SignIn { .. } => Page::not_signed_in(route, None),
         Refused::Unauthorized { origin, .. } => Page::not_signed_in(route, origin.as_deref()),
         Refused::NotAllowed { user, origin } => {
-            let path = matches!(by, By::Path { .. }) && !worker.shared.gate.path_sharing;
+            let who_may = worker.shared.gate.who_may(route, by);
             let sign_out = worker
                 .shared
                 .gate
                 .sign_in
                 .then(|| format!("{}/_portico/logout", worker.shared.domains.connect));
-            Page::not_allowed(route, path, user, origin.as_deref(), sign_out)
+            Page::not_allowed(route, &who_may, user, origin.as_deref(), sign_out)
         }
         Refused::CrossOrigin => Page::cross_origin(route),
         Refused::Preflight { origin } => Page::preflight(origin, request),

@@ -1,6 +1,5 @@
 //! What is said to who may not open a session.
 
-use portico_core::access::Policy;
 use portico_core::http::request::Request;
 use portico_core::route::Route;
 use portico_core::session::Name;
@@ -29,15 +28,15 @@ impl Page {
         readable(page, origin)
     }
 
-    /// `path`: others than the owner are refused because it is a path.
+    /// `who_may` is a sentence.
     pub(crate) fn not_allowed(
         route: &Route,
-        path: bool,
+        who_may: &str,
         user: &Name,
         origin: Option<&str>,
         sign_out: Option<String>,
     ) -> Self {
-        let detail = format!("You are signed in as {user}. {}", who_may(route, path));
+        let detail = format!("You are signed in as {user}. {who_may}");
         let mut page = Page::new(403, "not-allowed", "This session is not open to you", detail)
             .about(&route.label)
             .counted(Reason::NotAllowed);
@@ -86,23 +85,5 @@ fn readable(page: Page, origin: Option<&str>) -> Page {
             .with("Access-Control-Allow-Origin", origin)
             .with("Access-Control-Allow-Credentials", "true")
             .with("Vary", "Origin"),
-    }
-}
-
-fn who_may(route: &Route, path: bool) -> String {
-    let owner = &route.owner;
-    if path {
-        return format!("On this kind of link it opens for its owner only, {owner}.");
-    }
-    match route.access.policy {
-        Policy::Private | Policy::Public => {
-            format!("It is private: only its owner {owner} can open it, or let others in.")
-        }
-        Policy::Workspace => {
-            format!("It is for the members of the workspace {}.", route.workspace.name)
-        }
-        Policy::Users => {
-            format!("It is for those whom its owner has named. Ask {owner} to add you.")
-        }
     }
 }

@@ -132,6 +132,19 @@ pub fn drain_timeout(value: &Value) -> Result<Duration, Wrong> {
     Ok(duration)
 }
 
+/// Neither nothing nor more than a sensible bound.
+pub fn lifetime(value: &Value, from: Duration, to: Duration) -> Result<Duration, Wrong> {
+    let duration = duration(value)?;
+    match (from..=to).contains(&duration) {
+        true => Ok(duration),
+        false => {
+            let (from, to) = (humantime::format_duration(from), humantime::format_duration(to));
+            let wrong = format!("`{}` is not between {from} and {to}", value.text());
+            Err(Wrong::new(wrong, format!("write a duration from {from} to {to}")))
+        }
+    }
+}
+
 /// The words of files, environments and today's installs.
 pub fn switch(text: &str) -> Result<bool, Wrong> {
     match text.trim().to_ascii_lowercase().as_str() {
