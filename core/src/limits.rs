@@ -39,6 +39,17 @@ pub const EDGE_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 pub const SIGN_IN_TARGET_BYTES_MAX: usize = 2 * 1024;
 /// From being sent to sign in to coming back: somebody types a password and a second factor.
 pub const SIGN_IN_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// A ticket, from being made to being used.
+pub const TICKET_LIFETIME_MAX: Duration = Duration::from_secs(60);
+/// Tickets of sign-ins that a process remembers as used, each for a minute: 1,600 sign-ins a second.
+pub const TICKETS_USED_MAX: usize = 100_000;
+/// How long a platform's token that renews a sign-in unseen is kept by a browser.
+pub const REFRESH_COOKIE_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How often the platform is asked whether it still knows Portico as its client.
+pub const OIDC_CLIENT_CHECK: Duration = Duration::from_secs(10 * 60);
+/// The platform is not asked about one grant again before this, whatever it said.
+pub const RECHECK_PAUSE: Duration = Duration::from_secs(10);
+pub const RECHECKS_MAX: usize = 100_000;
 /// A connection whose grant was taken back: how long a client has to read why.
 pub const REVOKED_CLOSE_TIMEOUT: Duration = Duration::from_millis(250);
 

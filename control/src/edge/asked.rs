@@ -1,0 +1,59 @@
+//! What a handler reads of a request: its query or form, its cookies, and which page sent it.
+
+use axum::http::{HeaderMap, Uri, header};
+use portico_core::access::{AccessState, LOGIN_COOKIE, Login};
+use portico_core::http::cookie;
+use portico_core::session::Timestamp;
+use url::form_urlencoded;
+
+/// Fields of a query or a form, each at most once.
+pub struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    pub fn of_query(uri: &Uri) -> Self {
+        Self::parse(uri.query().unwrap_or_default().as_bytes())
+    }
+
+    pub fn parse(text: &[u8]) -> Self {
+        Self(form_urlencoded::parse(text).into_owned().collect())
+    }
+
+    /// None where there is none, or more than one: which of them others look at is unknown.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let mut found = self.0.iter().filter(|(known, _)| known == name);
+        match (found.next(), found.next()) {
+            (Some((_, value)), None) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+/// All cookies of a name.
+pub fn cookies<'a>(fields: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    fields
+        .get_all(header::COOKIE)
+        .iter()
+        .flat_map(|field| cookie::pairs(field.as_bytes()))
+        .filter(move |(known, _)| *known == name.as_bytes())
+        .map(|(_, value)| value)
+}
+
+/// Who is signed in with this browser.
+pub fn login(fields: &HeaderMap, state: &AccessState, now: Timestamp) -> Option<Login> {
+    cookies(fields, LOGIN_COOKIE).find_map(|token| Login::verify(token, state, now).ok())
+}
+
+/// A page of this origin sent it, or no page at all. For what changes something.
+pub fn is_own(fields: &HeaderMap, origin: &str) -> bool {
+    match fields.get(header::ORIGIN) {
+        Some(given) => given.as_bytes() == origin.as_bytes(),
+        None => fields
+            .get("sec-fetch-site")
+            .is_none_or(|site| matches!(site.as_bytes(), b"same-origin" | b"none")),
+    }
+}
+
+/// Somebody goes there; a script that fetches it does not.
+pub fn is_navigation(fields: &HeaderMap) -> bool {
+    fields.get("sec-fetch-mode").is_none_or(|mode| mode.as_bytes() == b"navigate")
+}
