@@ -84,6 +84,8 @@ impl Options {
         };
         options
             .set("PORTICO_CONNECT_URL", format!("http://{CONNECT_HOST}"))
+            // Most tests are about what comes behind the gate.
+            .set("PORTICO_ACCESS__MODE", "open")
             .set("PORTICO_PROXY__HTTP", "127.0.0.1:0")
             .set("PORTICO_PROXY__HTTPS", "off")
             .set("PORTICO_PROXY__IO", io.as_str())

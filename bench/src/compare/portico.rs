@@ -25,6 +25,8 @@ pub fn start(program: &Path, kind: Kind, io: &str, site: &Site) -> anyhow::Resul
         .args(["serve", "--io", io])
         .current_dir(&site.directory)
         .env("PORTICO_CONNECT_URL", format!("http://connect.localhost:{}", address.port()))
+        // The opponents ask nobody either.
+        .env("PORTICO_ACCESS__MODE", "open")
         .env("PORTICO_ROUTING", "subdomain")
         .env("PORTICO_PROXY__HTTP", address.to_string())
         .env("PORTICO_PROXY__WORKERS", "1")

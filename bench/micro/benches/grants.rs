@@ -1,0 +1,67 @@
+//! What it costs a worker to decide whether a request may go to its session: with the gate open,
+//! with a good grant, with one that is renewed, and with many bad ones before a good one.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use portico_core::access::{Gate, Grant, Key, KeyId, LoginId, LoginProof};
+use portico_core::domain::{Domains, Scheme};
+use portico_core::http::client::Client;
+use portico_core::http::decide::{Decision, Install, decide};
+use portico_core::http::head::field_space;
+use portico_core::http::request::Request;
+use portico_core::route::Change;
+use portico_core::session::Timestamp;
+use portico_micro::{sessions, table};
+
+const NOW: Timestamp = Timestamp(1_795_000_000_000);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn decisions(criterion: &mut Criterion) {
+    let key = Key::new(KeyId(1), [7; 32], Timestamp(0));
+    let table = table(100_000).with([Change::Key(Box::new(key.clone()))]);
+    let session = sessions(1).next().expect("one session");
+    let grant = |minutes_ago: u64| Grant {
+        user: session.owner.clone(),
+        session: session.id.as_str().into(),
+        session_created_at: session.created_at,
+        login: LoginProof { id: LoginId([9; 16]), at: Timestamp(NOW.0 - 3_600_000) },
+        member: false,
+        recheck: false,
+        issued_at: Timestamp(NOW.0 - minutes_ago * 60_000),
+        expires_at: Timestamp(NOW.0 + (15 - minutes_ago) * 60_000),
+        until: NOW.plus(HOUR),
+    };
+    let cookie = |grant: &Grant, key: &Key| format!("__Host-portico-grant={}", grant.token(key));
+    let other = Key::new(KeyId(1), [8; 32], Timestamp(0));
+    let bad = vec![cookie(&grant(1), &other); 50].join("; ");
+    let good = cookie(&grant(1), &key);
+    for (name, gate, cookies) in [
+        ("the gate is open", Gate::open(), good.clone()),
+        ("a grant", Gate::default(), good.clone()),
+        ("a grant that is renewed", Gate::default(), cookie(&grant(10), &key)),
+        ("fifty bad grants before a good one", Gate::default(), format!("{bad}; {good}")),
+    ] {
+        let domains = Domains::new("https://connect.example.com", None, None).expect("domains");
+        let client = Client::new(([192, 0, 2, 1], 1).into(), Scheme::Https, &[]);
+        let head = format!(
+            "GET /lab/api HTTP/1.1\r\nHost: {}.connect.example.com\r\nAccept: */*\r\n\
+             User-Agent: Mozilla/5.0\r\nCookie: _xsrf=2|abc; {cookies}\r\n\r\n",
+            session.label
+        );
+        criterion.bench_function(&format!("decide: {name}"), |bencher| {
+            bencher.iter(|| {
+                let mut space = field_space();
+                let request = Request::parse(head.as_bytes(), 0, &mut space);
+                let request = request.expect("a head").expect("a whole head");
+                let install = Install { domains: &domains, gate: &gate };
+                let decision = decide(&request, &client, install, &table, NOW);
+                assert!(matches!(black_box(decision), Ok(Decision::Forward(..))));
+            });
+        });
+    }
+}
+
+criterion_group!(benches, decisions);
+criterion_main!(benches);
