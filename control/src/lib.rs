@@ -27,6 +27,10 @@ pub mod token;
 
 pub mod api;
 
+pub mod secret;
+
+pub mod outbound;
+
 /// An error and its causes in one line, for the log.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());
