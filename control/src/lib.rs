@@ -29,6 +29,8 @@ pub mod api;
 
 pub mod secret;
 
+pub mod sealed;
+
 pub mod outbound;
 
 /// An error and its causes in one line, for the log.
