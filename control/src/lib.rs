@@ -33,6 +33,8 @@ pub mod sealed;
 
 pub mod outbound;
 
+pub mod webhook;
+
 /// An error and its causes in one line, for the log.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());
