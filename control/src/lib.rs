@@ -27,6 +27,14 @@ pub mod token;
 
 pub mod api;
 
+pub mod secret;
+
+pub mod sealed;
+
+pub mod outbound;
+
+pub mod webhook;
+
 /// An error and its causes in one line, for the log.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());

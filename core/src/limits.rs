@@ -279,6 +279,54 @@ pub const TLS_SEND_BYTES: usize = 4 * 16 * 1024;
 /// TLS 1.2 sessions that are resumed by id, of clients without tickets: old ones, few.
 pub const TLS_SESSIONS_MAX: usize = 1_024;
 
+// Sign-in at the platform (OpenID Connect), its authorize webhook, and what is sealed into cookies.
+
+/// TCP connect to the platform: a login page is loaded by a person who waits.
+pub const OUTBOUND_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// An answer of the platform: real documents and key sets have under 50 KiB.
+pub const OUTBOUND_BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Idle connections kept to one address of the platform, and for how long: below the 5 s of Node's
+/// default, so that a code, which is good once, is not sent on a connection that just ends.
+pub const OUTBOUND_IDLE_MAX: usize = 8;
+pub const OUTBOUND_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+/// One call of a sign-in, whole. A sign-in makes at most five (document, second document, token,
+/// keys, user), of which all but the token's are rare.
+pub const OIDC_CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// The platform's document and its keys are fetched anew after this: a withdrawn key is not
+/// believed for longer.
+pub const OIDC_CACHE_TTL: Duration = Duration::from_secs(60 * 60);
+/// A key that is not known has the keys fetched anew, but not more often: anybody can send a logout
+/// token that names one.
+pub const OIDC_KEYS_REFETCH: Duration = Duration::from_secs(10);
+/// Pause after a fetch that failed, doubled each time up to the second figure.
+pub const OIDC_RETRY_MIN: Duration = Duration::from_secs(1);
+pub const OIDC_RETRY_MAX: Duration = Duration::from_secs(30);
+/// Keys of a platform: a few in rotation for each algorithm.
+pub const OIDC_KEYS_MAX: usize = 64;
+/// Keys that a token without a key id is tried with: each costs a verification.
+pub const OIDC_KEYS_TRIED_MAX: usize = 4;
+/// How far the platform's clock may be from ours.
+pub const OIDC_CLOCK_SKEW: Duration = Duration::from_secs(60);
+/// A token of the platform: one with all the groups of a large company has some 16 KiB.
+pub const OIDC_TOKEN_BYTES_MAX: usize = 64 * 1024;
+/// A URL in the platform's document or our settings, and a parameter that a browser brings back.
+pub const OIDC_URL_BYTES_MAX: usize = 2 * 1024;
+pub const OIDC_PARAMETER_BYTES_MAX: usize = 4 * 1024;
+/// OpenID Connect Core §2: a subject has at most 255 characters. A session's id is held to it, too.
+pub const OIDC_SUBJECT_BYTES_MAX: usize = 255;
+/// Workspaces of a user that are kept, because they travel in a cookie.
+pub const OIDC_WORKSPACES_MAX: usize = 64;
+/// Questions to the webhook at the same time; who comes later waits, within the same timeout.
+pub const WEBHOOK_CALLS_MAX: usize = 64;
+/// How long an answer of the webhook holds if it does not say so, and at most.
+pub const WEBHOOK_TTL_DEFAULT: Duration = Duration::from_secs(300);
+pub const WEBHOOK_TTL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// What is sealed into a cookie: browsers keep 4,096 bytes of name, value and attributes (RFC 6265
+/// §6.1), and sealing adds 33 bytes and then a third.
+pub const SEALED_TEXT_BYTES_MAX: usize = 2_816;
+/// Keys that open sealed texts: a day's key each, over the longest login.
+pub const SEALING_KEYS_MAX: usize = 64;
+
 const _: () = assert!(REQUEST_LINE_BYTES_MAX < HEAD_BYTES_MAX);
 const _: () = assert!(TRAILER_BYTES_MAX <= HEAD_BYTES_MAX);
 const _: () = assert!(RECEIVE_BUFFER_BYTES > 16 * 1024 + 14, "a 16 KiB message with its header");
@@ -303,3 +351,7 @@ const _: () = assert!(
         < REDIS_CALL_TIMEOUT.as_millis()
 );
 const _: () = assert!(REDIS_FORGET_PER_WRITE > 1, "forgetting keeps up with writing");
+const _: () = assert!((SEALED_TEXT_BYTES_MAX + 33).div_ceil(3) * 4 + 256 <= 4096, "a cookie");
+const _: () = assert!(OUTBOUND_CONNECT_TIMEOUT.as_secs() < OIDC_CALL_TIMEOUT.as_secs());
+const _: () = assert!(OIDC_KEYS_REFETCH.as_secs() < OIDC_CACHE_TTL.as_secs());
+const _: () = assert!(WEBHOOK_TTL_DEFAULT.as_secs() <= WEBHOOK_TTL_MAX.as_secs());
