@@ -74,7 +74,12 @@ impl RulesFollower {
             Kind::Template => Template::decode(body).map(|template| {
                 self.templates.insert(name.clone(), template);
             }),
-            Kind::Token | Kind::Replica | Kind::Store => Ok(()),
+            Kind::Token
+            | Kind::Replica
+            | Kind::Store
+            | Kind::SigningKey
+            | Kind::Revocation
+            | Kind::Client => Ok(()),
         };
         if let Err(error) = done {
             let error = crate::with_causes(&error);
@@ -94,7 +99,12 @@ impl RulesFollower {
             Kind::Template => {
                 self.templates.remove(name);
             }
-            Kind::Token | Kind::Replica | Kind::Store => {}
+            Kind::Token
+            | Kind::Replica
+            | Kind::Store
+            | Kind::SigningKey
+            | Kind::Revocation
+            | Kind::Client => {}
         }
     }
 

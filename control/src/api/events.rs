@@ -194,7 +194,12 @@ impl Filter {
                 ("replica.started", json!({ "replica": name.as_str(), "role": role }))
             }
             // Who may use the API is in the audit log, for administrators.
-            DocumentKind::Token | DocumentKind::Store | DocumentKind::Workspace => return None,
+            DocumentKind::Token
+            | DocumentKind::Store
+            | DocumentKind::Workspace
+            | DocumentKind::SigningKey
+            | DocumentKind::Revocation
+            | DocumentKind::Client => return None,
         })
     }
 
@@ -206,7 +211,12 @@ impl Filter {
             }
             DocumentKind::Template => ("template.deleted", json!({ "template": name.as_str() })),
             DocumentKind::Replica => ("replica.ended", json!({ "replica": name.as_str() })),
-            DocumentKind::Token | DocumentKind::Store | DocumentKind::Workspace => return None,
+            DocumentKind::Token
+            | DocumentKind::Store
+            | DocumentKind::Workspace
+            | DocumentKind::SigningKey
+            | DocumentKind::Revocation
+            | DocumentKind::Client => return None,
         })
     }
 }

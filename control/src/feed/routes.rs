@@ -1,12 +1,13 @@
 //! The follower that keeps the workers' route table: sessions become routes, allow-lists and limits
 //! become the rules of workspaces. It is the only writer of the table.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use portico_core::record::{Document, DocumentKey, Kind, RecordError};
+use portico_core::access::{Key, KeyId, Revocation, Revoked};
+use portico_core::record::{self, Document, DocumentKey, Kind, RecordError};
 use portico_core::route::{Change as RouteChange, RouteTable};
 use portico_core::session::Name;
 use portico_core::workspace::{AllowList, Limits, Share, StoredAllowList};
@@ -23,11 +24,13 @@ pub struct Routes {
     allowed: AllowList,
     /// Replicas with a data plane, which share what is limited.
     proxies: BTreeSet<Name>,
+    /// What each revocation took back, to know it when its document goes.
+    revoked: BTreeMap<Name, Revoked>,
 }
 
 impl Routes {
     pub fn new(table: SharedTable, allowed: AllowList) -> Self {
-        Self { table, allowed, proxies: BTreeSet::new() }
+        Self { table, allowed, proxies: BTreeSet::new(), revoked: BTreeMap::new() }
     }
 
     fn publish(&self, next: RouteTable) {
@@ -62,7 +65,12 @@ impl Routes {
             Kind::Workspace => Limits::decode(body)
                 .map(|limits| Some(RouteChange::Limit(key.name.clone(), limits))),
             Kind::Replica => self.replica(key, body),
-            Kind::Template | Kind::Token | Kind::Store => Ok(None),
+            Kind::SigningKey => signing_key(key, body).map(Some),
+            Kind::Revocation => Revocation::decode(body).map(|revocation| {
+                self.revoked.insert(key.name.clone(), revocation.of.clone());
+                Some(RouteChange::Revoke(revocation))
+            }),
+            Kind::Template | Kind::Token | Kind::Store | Kind::Client => Ok(None),
         };
         change.unwrap_or_else(|error| {
             let error = crate::with_causes(&error);
@@ -88,14 +96,22 @@ impl Routes {
             Kind::AllowList => Some(RouteChange::Allow(self.allowed.clone())),
             Kind::Workspace => Some(RouteChange::Limit(key.name.clone(), Limits::NONE)),
             Kind::Replica => self.proxies.remove(&key.name).then(|| self.share()),
-            Kind::Template | Kind::Token | Kind::Store => None,
+            Kind::SigningKey => key.name.as_str().parse().ok().map(KeyId).map(RouteChange::ForgetKey),
+            Kind::Revocation => self.revoked.remove(&key.name).map(RouteChange::ForgetRevoked),
+            Kind::Template | Kind::Token | Kind::Store | Kind::Client => None,
         }
     }
+}
+
+fn signing_key(key: &DocumentKey, body: &[u8]) -> Result<RouteChange, RecordError> {
+    let id = record::member("name", key.name.as_str().parse::<u32>())?;
+    Ok(RouteChange::Key(Box::new(Key::decode(KeyId(id), body)?)))
 }
 
 impl Follower for Routes {
     fn load(&mut self, snapshot: &Snapshot) {
         self.proxies.clear();
+        self.revoked.clear();
         let documents: Vec<_> =
             snapshot.documents.iter().filter_map(|document| self.document(document)).collect();
         // The rules first: a route is published with them.
