@@ -24,7 +24,6 @@ use axum::Router;
 use axum::routing::{get, post};
 use portico_core::access::{AccessState, Gate, Grant, Revocation};
 use portico_core::domain::Domains;
-use portico_core::http::decide::Door;
 use portico_core::record::{DocumentKey, Kind};
 use portico_core::route::Route;
 use portico_core::session::{Name, Timestamp};
@@ -76,17 +75,23 @@ impl Edge {
         }
     }
 
-    /// To be asked with a `Door` and a `Sender` among the request's extensions.
-    pub fn router(&self, door: Door) -> Router {
-        let router = match door {
-            Door::Connect => Router::new()
-                .route("/_portico/login", get(sign_in::login))
-                .route("/_portico/callback", get(sign_in::callback))
-                .route("/_portico/logout", get(logout::page).post(logout::log_out))
-                .route("/_portico/signed-out", get(logout::signed_out))
-                .route("/_portico/backchannel-logout", post(logout::back_channel)),
-            Door::Session(_) => Router::new(),
-        };
+    /// The pages of the connect host. To be asked with a `Door` among the request's extensions.
+    pub fn connect_router(&self) -> Router {
+        let router = Router::new()
+            .route("/_portico/login", get(sign_in::login))
+            .route("/_portico/callback", get(sign_in::callback))
+            .route("/_portico/logout", get(logout::page).post(logout::log_out))
+            .route("/_portico/signed-out", get(logout::signed_out))
+            .route("/_portico/backchannel-logout", post(logout::back_channel));
+        self.with_tickets(router)
+    }
+
+    /// Those of a session's own host.
+    pub fn session_router(&self) -> Router {
+        self.with_tickets(Router::new())
+    }
+
+    fn with_tickets(&self, router: Router<Self>) -> Router {
         router
             .route("/_portico/open", get(open::open))
             .route("/_portico/grant", post(open::grant))

@@ -35,6 +35,9 @@ pub const GRANT_LIFETIME_DEFAULT: Duration = Duration::from_secs(15 * 60);
 /// A request to Portico's own pages: forms and tokens; and how long its body may take.
 pub const EDGE_BODY_BYTES_MAX: usize = 64 * 1024;
 pub const EDGE_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Requests to those pages that are under way in a process; and the largest of their answers.
+pub const EDGE_REQUESTS_MAX: usize = 1_024;
+pub const EDGE_ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// What somebody wanted to see before signing in, path and query; beyond it the session's root.
 pub const SIGN_IN_TARGET_BYTES_MAX: usize = 2 * 1024;
 /// From being sent to sign in to coming back: somebody types a password and a second factor.
