@@ -1,6 +1,6 @@
 //! Portico's control plane: where sessions live (`store`), how the data plane learns of them
-//! (`feed`), and how the platform creates, reads, changes and ends them (`api`, with its bearer
-//! `token`).
+//! (`feed`), how the platform creates, reads, changes and ends them (`api`, with its bearer
+//! `token`), and how the platform is asked who a user is (`oidc`) and what they may (`webhook`).
 //!
 //! Sessions flow one way: API → store → change log → feed → route table. Nothing here is asked by a
 //! worker, and nothing here knows of sockets, rings or requests of the data plane.
@@ -32,6 +32,8 @@ pub mod secret;
 pub mod sealed;
 
 pub mod outbound;
+
+pub mod oidc;
 
 pub mod webhook;
 
