@@ -15,6 +15,8 @@ pub mod certificates;
 pub mod tool;
 pub mod jupyter;
 pub mod code_server;
+pub mod script;
+pub mod oidc;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
