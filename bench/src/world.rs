@@ -17,6 +17,7 @@ pub mod jupyter;
 pub mod code_server;
 pub mod script;
 pub mod oidc;
+pub mod browser;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
