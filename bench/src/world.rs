@@ -120,6 +120,13 @@ impl Options {
         self
     }
 
+    /// These host names are this machine for it: it finds the test's platform by name.
+    #[must_use]
+    pub fn resolving(self, names: &[&str]) -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/with-names.sh");
+        self.launched_by(&[&script.display().to_string(), &names.join(" ")])
+    }
+
     /// A listener with TLS, and URLs that start with https.
     #[must_use]
     pub fn tls(mut self, certificates: &[CertificatePaths]) -> Self {

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Command;
 use std::time::Duration;
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};
@@ -243,6 +244,17 @@ fn users_share_no_cookies_and_unknown_names_lead_nowhere() {
     assert!(bob.cookies().is_empty());
     let error = bob.try_open("http://elsewhere.example.com/").expect_err("it leads nowhere");
     assert!(error.contains("ERR_NAME_NOT_RESOLVED"), "{error}");
+}
+
+#[test]
+fn a_program_finds_the_platform_by_name_on_this_machine() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/with-names.sh");
+    let directory = TempDir::new().expect("a temporary directory");
+    let mut command = Command::new(script);
+    command.args([PLATFORM_HOST, "getent", "hosts", PLATFORM_HOST]).current_dir(directory.path());
+    let found = command.output().expect("the script runs");
+    let said = String::from_utf8_lossy(&found.stdout);
+    assert!(said.starts_with("127.0.0.1 "), "{found:?}");
 }
 
 #[test]
