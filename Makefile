@@ -9,7 +9,7 @@ TEST_THREADS ?= 8
 SECONDS_EACH ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench micro fuzz api-fuzz simulate tools browser build
+.PHONY: help demo test lint bench micro fuzz api-fuzz simulate tools build
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -29,11 +29,8 @@ lint: ## Format, clippy, the style guide as a test, what dependencies may bring 
 	cargo test -q -p portico-bench --test tidy
 	PATH="$(CURDIR)/target/tools/cargo-deny/bin:$$PATH" cargo deny check bans licenses sources
 
-tools: ## Install what the tests need: a C compiler, Redis, JupyterLab, code-server
-	@$(INSTALL) build lint deny redis jupyter code-server
-
-browser: ## Install Chromium, for tests in a real browser
-	@$(INSTALL) chromium
+tools: ## Install what the tests need: Redis, JupyterLab, code-server, OpenID provider, Chromium
+	@$(INSTALL) build lint deny redis jupyter code-server oidc-provider chromium
 
 bench: ## Compare with HAProxy and nginx on this machine; writes bench/RESULTS.md
 	@$(INSTALL) build opponents redis

@@ -15,6 +15,9 @@ pub mod certificates;
 pub mod tool;
 pub mod jupyter;
 pub mod code_server;
+pub mod script;
+pub mod oidc;
+pub mod browser;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -117,6 +120,13 @@ impl Options {
     pub fn launched_by(mut self, launcher: &[&str]) -> Self {
         self.launcher = launcher.iter().map(|&word| word.to_owned()).collect();
         self
+    }
+
+    /// These host names are this machine for it: it finds the test's platform by name.
+    #[must_use]
+    pub fn resolving(self, names: &[&str]) -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/with-names.sh");
+        self.launched_by(&[&script.display().to_string(), &names.join(" ")])
     }
 
     /// A listener with TLS, and URLs that start with https.

@@ -7,6 +7,8 @@ set -euo pipefail
 JUPYTERLAB_VERSION=4.6.6
 NODE_VERSION=24.19.0
 CODE_SERVER_VERSION=4.139.1
+OIDC_PROVIDER_VERSION=9.13.3
+PLAYWRIGHT_VERSION=1.65.1
 CARGO_FUZZ_VERSION=0.13.2
 CARGO_DENY_VERSION=0.20.2
 SCHEMATHESIS_VERSION=4.32.5
@@ -86,7 +88,14 @@ needs() {
       need pkg-config pkg-config
       need_packages libkrb5-dev libx11-dev libxkbfile-dev libsecret-1-dev
       ;;
-    chromium) need chromium chromium ;;
+    oidc-provider)
+      done_before oidc-provider "$OIDC_PROVIDER_VERSION" ||
+        done_before node "$NODE_VERSION" || need_python
+      ;;
+    chromium)
+      need chromium chromium
+      done_before playwright "$PLAYWRIGHT_VERSION" || done_before node "$NODE_VERSION" || need_python
+      ;;
     opponents)
       need haproxy haproxy
       need nginx nginx
@@ -98,8 +107,8 @@ needs() {
       need g++ g++
       command -v rustup >/dev/null || told+=("get rustup for a nightly toolchain: https://rustup.rs")
       ;;
-    *) fail "unknown: $1 (build, lint, deny, redis, jupyter, code-server, chromium, opponents," \
-        "fuzz, schemathesis)" ;;
+    *) fail "unknown: $1 (build, lint, deny, redis, jupyter, code-server, oidc-provider, chromium," \
+        "opponents, fuzz, schemathesis)" ;;
   esac
 }
 
@@ -220,7 +229,26 @@ schemathesis() {
   finished schemathesis "$SCHEMATHESIS_VERSION"
 }
 
-chromium() { :; }
+# node_package NAME PACKAGE VERSION: a package of plain JavaScript with what it needs, on our Node.
+node_package() {
+  if done_before "$1" "$3"; then return; fi
+  node
+  say "installing $2 $3"
+  rm -rf "${tools:?}/$1"
+  mkdir -p "$tools/$1"
+  (
+    export PATH=$tools/node/prefix/bin:$PATH
+    cd "$tools/$1"
+    quiet "$tools/$1.log" npm install --ignore-scripts "$2@$3"
+  )
+  finished "$1" "$3"
+}
+
+# The platform of the tests, where users sign in.
+oidc-provider() { node_package oidc-provider oidc-provider "$OIDC_PROVIDER_VERSION"; }
+
+# Debian's browser, and what drives it; playwright-core fetches no browser of its own.
+chromium() { node_package playwright playwright-core "$PLAYWRIGHT_VERSION"; }
 
 # Debian starts a server when it installs one; these are started by tests and benchmarks alone.
 stop_servers() {

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::kill;
@@ -38,9 +38,34 @@ impl Process {
         settings: &[(String, String)],
         directory: &Path,
     ) -> Self {
-        let (stdout, stderr) =
-            (directory.join(format!("{name}.out")), directory.join(format!("{name}.err")));
-        let create = |path: &PathBuf| File::create(path).expect("the output file can be created");
+        let stdio = [Stdio::null(), created(&output(name, directory)).into()];
+        Self::launch(name, program, arguments, settings, directory, stdio)
+    }
+
+    /// The same for a program that a test talks to: its stdout is the test's to read.
+    pub fn start_talking(
+        name: &str,
+        program: &Path,
+        arguments: &[String],
+        settings: &[(String, String)],
+        directory: &Path,
+    ) -> (Self, ChildStdin, ChildStdout) {
+        let stdio = [Stdio::piped(), Stdio::piped()];
+        let mut process = Self::launch(name, program, arguments, settings, directory, stdio);
+        let stdin = process.child.stdin.take().expect("a pipe was asked for");
+        let stdout = process.child.stdout.take().expect("a pipe was asked for");
+        (process, stdin, stdout)
+    }
+
+    fn launch(
+        name: &str,
+        program: &Path,
+        arguments: &[String],
+        settings: &[(String, String)],
+        directory: &Path,
+        [stdin, stdout]: [Stdio; 2],
+    ) -> Self {
+        let stderr = directory.join(format!("{name}.err"));
         // The kernel ends it when the thread that started it ends: the test, however that goes.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(program).args(arguments);
@@ -51,9 +76,9 @@ impl Process {
             }
         }
         command.envs(settings.iter().map(|(name, value)| (name, value)));
-        command.current_dir(directory).stdin(Stdio::null());
-        command.stdout(create(&stdout)).stderr(create(&stderr));
+        command.current_dir(directory).stdin(stdin).stdout(stdout).stderr(created(&stderr));
         let child = command.spawn().unwrap_or_else(|e| panic!("{}: {e}", program.display()));
+        let stdout = output(name, directory);
         Self { name: name.to_owned(), child, stdout, stderr, end: End::Kill }
     }
 
@@ -109,6 +134,14 @@ impl Process {
         let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok());
         kibibytes.map_or(0, |k: u64| k * 1024)
     }
+}
+
+fn output(name: &str, directory: &Path) -> PathBuf {
+    directory.join(format!("{name}.out"))
+}
+
+fn created(path: &Path) -> File {
+    File::create(path).expect("the output file can be created")
 }
 
 impl Drop for Process {

@@ -89,7 +89,8 @@ impl Tool {
     }
 }
 
-fn installed(path: &str) -> PathBuf {
+/// A file below target/tools.
+pub(super) fn installed(path: &str) -> PathBuf {
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools");
     let path = tools.join(path);
     assert!(path.exists(), "{} is missing: run `make tools`", path.display());
