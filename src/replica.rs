@@ -15,6 +15,10 @@ mod control;
 
 mod status;
 
+mod access;
+
+mod edge;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -27,8 +31,9 @@ use portico_control::token::Token;
 use portico_core::network::UpstreamNetworks;
 use portico_core::route::RouteTable;
 use portico_core::session::{Name, Timestamp};
-use portico_proxy::{Proxy, SharedTable};
+use portico_proxy::{EdgeApp, Proxy, SharedTable};
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 use crate::failure::{Failure, Outcome};
 use crate::logging::Log;
@@ -36,6 +41,7 @@ use crate::settings::Settings;
 pub use addresses::Addresses;
 use addresses::AddressesFile;
 use control::Control;
+use edge::EdgeDoor;
 use http::Servers;
 use listen::Bound;
 use status::Status;
@@ -51,8 +57,18 @@ pub struct Replica {
     servers: Servers,
     control_tls: Option<ControlAcceptor>,
     heart: Heart,
+    _keeps: Vec<Keep>,
     _lifespans: Option<LifespansHandle>,
     _addresses_file: Option<AddressesFile>,
+}
+
+/// A task that goes on for as long as the replica.
+struct Keep(JoinHandle<()>);
+
+impl Drop for Keep {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Replica {
@@ -87,12 +103,19 @@ impl Replica {
             token::first(&*store).await;
         }
 
+        let metrics = prometheus::Registry::new();
+        let mut keeps = Vec::new();
+        let mut door = None;
+        if role.has_proxy() && settings.access.gate.is_closed() {
+            let edge = access::edge(&settings, table.clone(), store.clone(), metrics.clone())?;
+            keeps.push(Keep(tokio::spawn(edge.clone().keep_registered())));
+            door = Some(Arc::new(EdgeDoor::new(edge)) as Arc<dyn EdgeApp>);
+        }
         let start_proxy = |traffic| {
-            let settings = proxy_settings(&settings, upstream_networks.clone());
-            Proxy::start(settings, traffic, table.clone())
+            let proxy = proxy_settings(&settings, upstream_networks.clone());
+            Proxy::start(proxy, traffic, table.clone(), door, &metrics)
         };
         let proxy = traffic.map(start_proxy).transpose()?;
-        let metrics = proxy.as_ref().map_or_else(prometheus::Registry::new, Proxy::registry);
         metrics.register(Box::new(log.dropped()?)).map_err(Failure::ours)?;
         let heart = start_heart(role, store.clone())?;
 
@@ -123,6 +146,7 @@ impl Replica {
             servers,
             control_tls,
             heart,
+            _keeps: keeps,
             _lifespans: lifespans,
             _addresses_file: file,
         })
@@ -274,5 +298,6 @@ fn proxy_settings(settings: &Settings, networks: UpstreamNetworks) -> portico_pr
         upstream_networks: networks,
         certificates: settings.certificates.clone(),
         access_log: proxy.access_log,
+        gate: settings.access.gate.clone(),
     }
 }

@@ -20,7 +20,7 @@ mod request;
 
 mod fields;
 
-mod wire;
+pub(crate) mod wire;
 
 mod sessions;
 

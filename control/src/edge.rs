@@ -32,7 +32,7 @@ use crate::feed::SharedTable;
 use crate::store::{Author, Store, StoreError, Write};
 use crate::webhook::Webhook;
 use counters::Counters;
-pub use platform::{Platform, PlatformSettings};
+pub use platform::{ClientSource, Platform, PlatformSettings};
 use recheck::Rechecks;
 
 pub struct EdgeSettings {

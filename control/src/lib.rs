@@ -37,6 +37,8 @@ pub mod oidc;
 
 pub mod webhook;
 
+pub mod edge;
+
 /// An error and its causes in one line, for the log.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());

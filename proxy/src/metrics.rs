@@ -21,9 +21,12 @@ use prometheus::proto::MetricFamily;
 pub(crate) use process::ProcessSources;
 pub(crate) use worker::WorkerCounters;
 
-/// A registry with all metrics of the data plane.
-pub(crate) fn registry(workers: Vec<Arc<WorkerCounters>>, process: ProcessSources) -> Registry {
-    let registry = Registry::new();
+/// All metrics of the data plane.
+pub(crate) fn register(
+    registry: &Registry,
+    workers: Vec<Arc<WorkerCounters>>,
+    process: ProcessSources,
+) {
     let workers = Gather::new(worker::DESCRIPTIONS, move || worker::gather(&workers));
     let process = Gather::new(process::DESCRIPTIONS, move || process::gather(&process));
     for collector in [workers, process] {
@@ -31,7 +34,6 @@ pub(crate) fn registry(workers: Vec<Arc<WorkerCounters>>, process: ProcessSource
             .register(Box::new(collector))
             .expect("a test registers these descriptions, and finds no two alike");
     }
-    registry
 }
 
 /// What is said of a metric where it is declared.
@@ -87,7 +89,8 @@ mod tests {
     use super::*;
 
     fn exposed(workers: Vec<Arc<WorkerCounters>>) -> String {
-        let registry = registry(workers, ProcessSources::for_tests());
+        let registry = Registry::new();
+        register(&registry, workers, ProcessSources::for_tests());
         TextEncoder::new().encode_to_string(&registry.gather()).unwrap()
     }
 

@@ -28,7 +28,6 @@ pub struct Proxy {
     life: watch::Sender<Life>,
     alive: watch::Receiver<usize>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    registry: prometheus::Registry,
     presence: Arc<Presence>,
     certificates: Option<Arc<Certificates>>,
     access_log: Mutex<Option<AccessLogWriter>>,
@@ -81,6 +80,7 @@ impl Proxy {
         listeners: Listeners,
         table: SharedTable,
         edge: Option<Arc<dyn EdgeApp>>,
+        registry: &prometheus::Registry,
     ) -> Result<Self, StartError> {
         let chosen = backend::choose(settings.io)?;
         let certificates = match settings.listeners.iter().any(|listener| listener.tls) {
@@ -136,7 +136,8 @@ impl Proxy {
         }
         drop(started);
         let backends = backends(&starts, workers)?;
-        let registry = metrics::registry(
+        metrics::register(
+            registry,
             counters,
             ProcessSources { workers, backends, table, certificates: certificates.clone() },
         );
@@ -144,15 +145,10 @@ impl Proxy {
             life,
             alive,
             threads: Mutex::new(threads),
-            registry,
             presence,
             certificates,
             access_log: Mutex::new(writer),
         })
-    }
-
-    pub fn registry(&self) -> prometheus::Registry {
-        self.registry.clone()
     }
 
     /// Who is connected through this process.

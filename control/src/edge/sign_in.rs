@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use portico_core::access::{Binding, Login, LoginProof, host_cookie};
 use portico_core::limits;
-use portico_core::session::Timestamp;
+use portico_core::session::{Name, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Answer, failed, gone};
