@@ -110,7 +110,10 @@ impl Replica {
             key: settings.access.key_lifetime,
             login: settings.access.login_lifetime,
         };
-        let mut keeps = vec![Keep(tokio::spawn(keys::keep(store.clone(), lifetimes)))];
+        let mut keeps = Vec::new();
+        if settings.access.gate.is_closed() {
+            keeps.push(Keep(tokio::spawn(keys::keep(store.clone(), lifetimes))));
+        }
         let mut door = None;
         if role.has_proxy() && settings.access.gate.is_closed() {
             let edge = access::edge(&settings, table.clone(), store.clone(), metrics.clone())?;
