@@ -27,6 +27,10 @@ pub mod token;
 
 pub mod api;
 
+pub mod access;
+
+pub mod keys;
+
 pub mod secret;
 
 pub mod sealed;

@@ -133,6 +133,7 @@ impl Follower for LifespansFollower {
                 | Change::Forgotten(_)
                 | Change::DocumentPut(_)
                 | Change::DocumentDeleted(_)
+                | Change::Noted
                 | Change::Unreadable(_) => {}
             }
         }

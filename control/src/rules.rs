@@ -141,6 +141,7 @@ impl Follower for RulesFollower {
                 | Change::Deleted(_)
                 | Change::Gone(_)
                 | Change::Forgotten(_)
+                | Change::Noted
                 | Change::Unreadable(_) => {}
             }
         }

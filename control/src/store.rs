@@ -62,11 +62,11 @@ pub trait Store: Send + Sync {
     /// The audit log, oldest first. Its positions are those of the changes.
     fn audit(&self, query: AuditQuery) -> Answer<'_, AuditPage>;
 
-    /// Says that the process of this name lives, for as long as `ttl`.
-    fn beat(&self, name: Name, ttl: Duration) -> Answer<'_, ()>;
+    /// Says that a process lives, for as long as `ttl`.
+    fn beat(&self, beat: Beat, ttl: Duration) -> Answer<'_, ()>;
 
-    /// Those whose time is not over, in order.
-    fn beating(&self) -> Answer<'_, Vec<Name>>;
+    /// Those whose time is not over, in the order of their names.
+    fn beating(&self) -> Answer<'_, Vec<Beat>>;
 
     /// A random text, made when the store was first opened: another one is another store, or one
     /// that has lost everything.
@@ -106,6 +106,13 @@ pub trait Store: Send + Sync {
             }))
         })
     }
+}
+
+/// A process that lives, and what it says of itself meanwhile, in a form of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beat {
+    pub name: Name,
+    pub note: Vec<u8>,
 }
 
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;

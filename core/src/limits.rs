@@ -42,6 +42,14 @@ pub const EDGE_ANSWER_BYTES_MAX: usize = 1024 * 1024;
 pub const SIGN_IN_TARGET_BYTES_MAX: usize = 2 * 1024;
 /// From being sent to sign in to coming back: somebody types a password and a second factor.
 pub const SIGN_IN_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// How often the keys of grants are looked after, and the pause after a store that failed.
+pub const KEYS_CHECK: Duration = Duration::from_secs(60);
+pub const KEYS_RETRY: Duration = Duration::from_secs(1);
+/// A new key signs so long after it was made: every replica knows it by then, and one that does not
+/// has lost its store for longer than that.
+pub const KEY_LEAD: Duration = Duration::from_secs(60);
+/// What a process says of itself with a heartbeat: who is connected, about 10,000 users.
+pub const BEAT_NOTE_BYTES_MAX: usize = 1024 * 1024;
 /// A ticket, from being made to being used.
 pub const TICKET_LIFETIME_MAX: Duration = Duration::from_secs(60);
 /// Tickets of sign-ins that a process remembers as used, each for a minute: 1,600 sign-ins a second.

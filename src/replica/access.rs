@@ -4,7 +4,9 @@
 use std::fs;
 use std::sync::Arc;
 
-use portico_control::edge::{ClientSource as Source, Edge, EdgeSettings, Platform, PlatformSettings};
+use portico_control::edge::{
+    ClientSource as Source, Edge, EdgeSettings, Platform, PlatformSettings,
+};
 use portico_control::feed::SharedTable;
 use portico_control::oidc::{ClaimNames, Client, Place, Provider, ProviderSettings, Registration};
 use portico_control::outbound::Outbound;
@@ -81,7 +83,9 @@ fn platform_of(sign_in: &SignIn, domains: &Domains, outbound: &Outbound) -> Outc
     let provider = Provider::new(ProviderSettings { place, claims }, outbound.clone());
     let provider = provider.map_err(Failure::settings)?;
     if provider.is_plain() {
-        tracing::warn!("users sign in at a platform without TLS: whoever is on the way can be them");
+        tracing::warn!(
+            "users sign in at a platform without TLS: whoever is on the way can be them"
+        );
     }
     let scopes = sign_in.scopes.join(" ");
     Ok(Platform::new(PlatformSettings { provider, client, scopes }))

@@ -118,7 +118,11 @@ async fn write_down(edge: Edge, mut ended: mpsc::UnboundedReceiver<Ended>) {
             let of = user.map_or("nobody in particular".to_owned(), |user| user.to_string());
             let cause = cause.as_str();
             tracing::info!(
-                session = route.session(), user = of, cause, connections, "connections ended"
+                session = route.session(),
+                user = of,
+                cause,
+                connections,
+                "connections ended"
             );
             edge.note("connections.ended", &route, format!("{connections} of {of}: {cause}"));
         }

@@ -155,6 +155,7 @@ impl Filter {
             | Change::Deleted(_)
             | Change::Gone(_)
             | Change::Forgotten(_)
+            | Change::Noted
             | Change::Unreadable(_) => return None,
             Change::DocumentPut(document) => self.document(document)?,
             Change::DocumentDeleted(key) => self.deleted(key)?,

@@ -33,7 +33,7 @@ pub async fn list(State(api): State<Arc<Api>>, _: By) -> Answer {
             "role": replica.role.as_str(),
             "version": replica.version,
             "host": replica.host,
-            "alive": beating.contains(&document.key.name),
+            "alive": beating.iter().any(|beat| beat.name == document.key.name),
             "started_at": rfc3339(Timestamp(replica.started_at_ms)),
         }));
     }

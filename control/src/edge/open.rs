@@ -20,6 +20,7 @@ use super::asked::{self, Fields, cookies};
 use super::hand_over::{Admission, grant_cookie, login_cookie, new_grant, no_key};
 use super::place::Place;
 use crate::clock;
+use crate::store::{Author, Write};
 
 /// Tickets of sign-ins that were used in this process.
 #[derive(Default)]
@@ -95,7 +96,11 @@ pub async fn open(
     let grant = new_grant(&edge, &place, &login, admission, now);
     let Some(cookie) = grant_cookie(&edge, &place, &grant) else { return no_key(&edge) };
     edge.0.note("session.opened", &place.route, format!("by {}", login.user));
-    Answer::redirect(&place.url(domains)).cookies(fresh).cookie(cookie).cookie(gone(START_COOKIE)).done()
+    Answer::redirect(&place.url(domains))
+        .cookies(fresh)
+        .cookie(cookie)
+        .cookie(gone(START_COOKIE))
+        .done()
 }
 
 /// For programs: the grant itself, to be sent in `X-Portico-Grant`.
@@ -164,11 +169,18 @@ async fn redeem(
     let first = match ticket.binding {
         Some(_) => edge.0.used.first(ticket.id, ticket.expires_at, now),
         None => {
-            let left = ticket.expires_at.since(now) + limits::CLOCK_SKEW_MAX;
-            edge.0.store.redeem(ticket.id, left).await.map_err(|error| {
+            let write = Write::Redeem {
+                ticket: data_encoding::HEXLOWER.encode(&ticket.id),
+                until: ticket.expires_at.plus(limits::CLOCK_SKEW_MAX),
+                session: ticket.session.clone(),
+                workspace: place.route.workspace.name.clone(),
+            };
+            let author = Author::portico().saying(format!("by {}", ticket.user));
+            let redeemed = edge.0.store.write(write, author).await.map_err(|error| {
                 tracing::warn!(error = crate::with_causes(&error), "a ticket cannot be redeemed");
                 Refusal::StoreAway
-            })?
+            })?;
+            redeemed.is_ok()
         }
     };
     if !first {
@@ -179,8 +191,7 @@ async fn redeem(
         true => vec![place.route.workspace.name.clone()],
         false => Vec::new(),
     };
-    let login =
-        Login { user: ticket.user, proof: ticket.login, until: ticket.until, workspaces };
+    let login = Login { user: ticket.user, proof: ticket.login, until: ticket.until, workspaces };
     let Ticket { member, recheck, until, .. } = ticket;
     Ok(Redeemed { place, login, admission: Admission { member, recheck, until } })
 }

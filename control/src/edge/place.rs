@@ -75,7 +75,9 @@ impl Place {
 /// and leave out tabs and line ends (WHATWG URL).
 pub fn is_path(to: &str) -> bool {
     let plain = to.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\' && byte != b'#');
-    plain && to.starts_with('/') && !to.starts_with("//")
+    plain
+        && to.starts_with('/')
+        && !to.starts_with("//")
         && to.len() <= limits::SIGN_IN_TARGET_BYTES_MAX
 }
 
@@ -89,9 +91,18 @@ mod tests {
             assert!(is_path(good), "{good}");
         }
         for evil in [
-            "", "//evil.example", "///evil.example", "/\\evil.example", "\\/evil.example",
-            "https://evil.example", "javascript:alert(1)", "/\t/evil.example", "/a\r\nSet-Cookie: x",
-            "evil", "/é", "/#x",
+            "",
+            "//evil.example",
+            "///evil.example",
+            "/\\evil.example",
+            "\\/evil.example",
+            "https://evil.example",
+            "javascript:alert(1)",
+            "/\t/evil.example",
+            "/a\r\nSet-Cookie: x",
+            "evil",
+            "/é",
+            "/#x",
         ] {
             assert!(!is_path(evil), "{evil}");
         }

@@ -70,8 +70,11 @@ impl Platform {
                 Some((_, version)) => Expected::Version(*version),
                 None => Expected::Absent,
             };
-            let write =
-                Write::PutDocument { key: key(), body: registered.encode(), expected: Some(expected) };
+            let write = Write::PutDocument {
+                key: key(),
+                body: registered.encode(),
+                expected: Some(expected),
+            };
             let author = Author::portico().saying("registered at the platform");
             if let Ok(stored) = store.write(write, author).await? {
                 tracing::info!(issuer, client = registered.client_id, "registered at the platform");
@@ -87,7 +90,10 @@ impl Platform {
     /// The platform has said that it does not know this client: the next sign-in registers anew.
     pub async fn forget(&self, store: &dyn Store) {
         let Some((client, version)) = self.known.lock().await.take() else { return };
-        tracing::warn!(client = client.client_id, "the platform does not know this client any more");
+        tracing::warn!(
+            client = client.client_id,
+            "the platform does not know this client any more"
+        );
         let write = Write::DeleteDocument { key: key(), expected: Some(version) };
         let author = Author::portico().saying("the platform does not know it any more");
         // Where it cannot be deleted, or has been, the next one finds out.

@@ -63,7 +63,12 @@ pub fn recheck(inner: &Arc<Inner>, grant: &Grant, route: &Arc<Route>) -> Option<
     None
 }
 
-async fn asked(inner: &Inner, webhook: &Webhook, grant: &Grant, route: &Route) -> Option<Timestamp> {
+async fn asked(
+    inner: &Inner,
+    webhook: &Webhook,
+    grant: &Grant,
+    route: &Route,
+) -> Option<Timestamp> {
     let question = Question {
         user: grant.user.as_str(),
         session: route.session(),

@@ -194,7 +194,7 @@ impl Gathered {
             Change::Forgotten(label) => {
                 self.tombstones.remove(&label);
             }
-            Change::Unreadable(_) => {}
+            Change::Noted | Change::Unreadable(_) => {}
             Change::DocumentPut(document) => {
                 self.documents.insert(document.key.clone(), document);
             }

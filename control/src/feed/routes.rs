@@ -47,7 +47,7 @@ impl Routes {
             Change::Put(record) => Some(RouteChange::Set(Box::new(record.session.clone()))),
             Change::Deleted(record) => Some(RouteChange::Gone(record.session.label.clone())),
             Change::Gone(label) => Some(RouteChange::Gone(label.clone())),
-            Change::Unreadable(_) => None,
+            Change::Noted | Change::Unreadable(_) => None,
             Change::Forgotten(label) => Some(RouteChange::Forget(label.clone())),
             Change::DocumentPut(document) => self.document(document),
             Change::DocumentDeleted(key) => self.deleted(key),
@@ -96,7 +96,9 @@ impl Routes {
             Kind::AllowList => Some(RouteChange::Allow(self.allowed.clone())),
             Kind::Workspace => Some(RouteChange::Limit(key.name.clone(), Limits::NONE)),
             Kind::Replica => self.proxies.remove(&key.name).then(|| self.share()),
-            Kind::SigningKey => key.name.as_str().parse().ok().map(KeyId).map(RouteChange::ForgetKey),
+            Kind::SigningKey => {
+                key.name.as_str().parse().ok().map(KeyId).map(RouteChange::ForgetKey)
+            }
             Kind::Revocation => self.revoked.remove(&key.name).map(RouteChange::ForgetRevoked),
             Kind::Template | Kind::Token | Kind::Store | Kind::Client => None,
         }

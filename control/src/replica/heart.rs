@@ -9,7 +9,10 @@ use portico_core::session::Name;
 use tokio::task::JoinHandle;
 
 use super::Replica;
-use crate::store::{Author, Expected, Store, StoreError, Write};
+use crate::store::{Author, Beat, Expected, Store, StoreError, Write};
+
+/// What a process says of itself while it lives.
+pub type Note = Box<dyn Fn() -> Vec<u8> + Send + Sync>;
 
 /// This process among the replicas of its install, from its start to `leave`.
 #[must_use = "the heart stops when it is dropped"]
@@ -21,8 +24,15 @@ pub struct Heart {
 
 impl Heart {
     /// `buries`: whether it takes dead replicas off the list, which one with an API does.
-    pub fn start(store: Arc<dyn Store>, name: Name, replica: Replica, buries: bool) -> Self {
-        let beating = Beating { store: store.clone(), name: name.clone(), replica, buries };
+    /// `note` is asked at each beat.
+    pub fn start(
+        store: Arc<dyn Store>,
+        name: Name,
+        replica: Replica,
+        buries: bool,
+        note: Note,
+    ) -> Self {
+        let beating = Beating { store: store.clone(), name: name.clone(), replica, buries, note };
         Self { store, name, task: tokio::spawn(beating.run()) }
     }
 
@@ -54,6 +64,7 @@ struct Beating {
     name: Name,
     replica: Replica,
     buries: bool,
+    note: Note,
 }
 
 impl Beating {
@@ -69,7 +80,8 @@ impl Beating {
     }
 
     async fn beat(&self, missing: &mut BTreeSet<Name>) -> Result<(), StoreError> {
-        self.store.beat(self.name.clone(), limits::REPLICA_TTL).await?;
+        let beat = Beat { name: self.name.clone(), note: (self.note)() };
+        self.store.beat(beat, limits::REPLICA_TTL).await?;
         let key = |name: Name| DocumentKey { kind: Kind::Replica, name };
         // Also after a store that lost everything, or a burial by mistake.
         let own = key(self.name.clone());
@@ -81,7 +93,8 @@ impl Beating {
         if !self.buries {
             return Ok(());
         }
-        let beating: BTreeSet<_> = self.store.beating().await?.into_iter().collect();
+        let beating = self.store.beating().await?;
+        let beating: BTreeSet<_> = beating.into_iter().map(|beat| beat.name).collect();
         let listed = self.store.documents(Kind::Replica).await?;
         let silent: BTreeSet<_> = listed
             .into_iter()

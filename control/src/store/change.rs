@@ -30,6 +30,8 @@ pub enum Change {
     Forgotten(Label),
     DocumentPut(Document),
     DocumentDeleted(DocumentKey),
+    /// Something was written to the audit log, and nothing changed.
+    Noted,
     /// Damaged, or written by a newer Portico: never written, only found. One such entry must not
     /// keep its followers from those behind it.
     Unreadable(String),
@@ -44,6 +46,7 @@ impl Change {
             Self::Forgotten(_) => "forgotten",
             Self::DocumentPut(_) => "document-put",
             Self::DocumentDeleted(_) => "document-deleted",
+            Self::Noted => "noted",
             Self::Unreadable(_) => "unreadable",
         }
     }
@@ -55,6 +58,7 @@ impl Change {
             Self::Unreadable(why) => why.as_str().into(),
             Self::DocumentPut(document) => document.encode(),
             Self::DocumentDeleted(key) => key.to_string().into_bytes(),
+            Self::Noted => Vec::new(),
         }
     }
 
@@ -81,6 +85,7 @@ impl Change {
             "forgotten" => Self::Forgotten(Label::parse(text()?).map_err(|_| unknown())?),
             "document-put" => Self::DocumentPut(Document::decode(payload)?),
             "document-deleted" => Self::DocumentDeleted(text()?.parse().map_err(|_| unknown())?),
+            "noted" => Self::Noted,
             _ => return Err(unknown()),
         })
     }

@@ -24,8 +24,8 @@ use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    Answer, AuditPage, AuditQuery, Author, Bounds, Conflict, Entry, Gap, Page, Position, Query,
-    Snapshot, Store, StoreError, Stored, Write,
+    Answer, AuditPage, AuditQuery, Author, Beat, Bounds, Conflict, Entry, Gap, Page, Position,
+    Query, Snapshot, Store, StoreError, Stored, Write,
 };
 use writer::Job;
 
@@ -37,7 +37,7 @@ pub struct Embedded {
     queue: Option<mpsc::Sender<Job>>,
     newest: watch::Receiver<Position>,
     /// Until when each process said that it lives. Only this one can, so memory is enough.
-    beats: Mutex<BTreeMap<Name, Instant>>,
+    beats: Mutex<BTreeMap<Name, (Instant, Vec<u8>)>>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -64,7 +64,7 @@ impl Embedded {
     }
 
     /// One insertion or removal at a time, so what a panic left is as good as any.
-    fn beats(&self) -> MutexGuard<'_, BTreeMap<Name, Instant>> {
+    fn beats(&self) -> MutexGuard<'_, BTreeMap<Name, (Instant, Vec<u8>)>> {
         self.beats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -124,16 +124,18 @@ impl Store for Embedded {
         self.read(move |view| views::audit(view, query))
     }
 
-    fn beat(&self, name: Name, ttl: Duration) -> Answer<'_, ()> {
-        self.beats().insert(name, Instant::now() + ttl);
+    fn beat(&self, beat: Beat, ttl: Duration) -> Answer<'_, ()> {
+        self.beats().insert(beat.name, (Instant::now() + ttl, beat.note));
         Box::pin(async { Ok(()) })
     }
 
-    fn beating(&self) -> Answer<'_, Vec<Name>> {
+    fn beating(&self) -> Answer<'_, Vec<Beat>> {
         let mut beats = self.beats();
-        beats.retain(|_, until| *until > Instant::now());
-        let names = beats.keys().cloned().collect();
-        Box::pin(async { Ok(names) })
+        beats.retain(|_, (until, _)| *until > Instant::now());
+        let all = beats.iter();
+        let all = all.map(|(name, (_, note))| Beat { name: name.clone(), note: note.clone() });
+        let all = all.collect();
+        Box::pin(async { Ok(all) })
     }
 
     fn identity(&self) -> Answer<'_, Arc<str>> {

@@ -45,6 +45,7 @@ mod follow;
 
 mod failure;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,12 +53,11 @@ use ::redis::{Pipeline, Value};
 use portico_core::label::SessionId;
 use portico_core::limits;
 use portico_core::record::{Document, DocumentKey, Kind, Record};
-use portico_core::session::Name;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Answer, AuditPage, AuditQuery, Author, Bounds, Conflict, Entry, Gap, Page, Position, Query,
-    Snapshot, Store, StoreError, Stored, Write,
+    Answer, AuditPage, AuditQuery, Author, Beat, Bounds, Conflict, Entry, Gap, Page, Position,
+    Query, Snapshot, Store, StoreError, Stored, Write,
 };
 pub use address::shown as without_password;
 pub use failure::Failure as RedisFailure;
@@ -143,26 +143,41 @@ impl Redis {
         }
     }
 
-    async fn beat_now(&self, name: &Name, ttl: Duration) -> Result<(), StoreError> {
+    async fn beat_now(&self, beat: &Beat, ttl: Duration) -> Result<(), StoreError> {
         let now = self.now().await?;
         let (key, until) = (self.server.keys.beats(), now + ttl.as_millis() as u64);
+        let notes = self.server.keys.notes();
         let mut pipe = Pipeline::new();
-        pipe.cmd("ZADD").arg(&key).arg(until).arg(name.as_str());
+        pipe.cmd("ZRANGEBYSCORE").arg(&key).arg("-inf").arg(now);
+        let (silent,): (Vec<String>,) = self.reader.ask(&pipe).await?;
+        let mut pipe = Pipeline::new();
+        pipe.cmd("HSET").arg(&notes).arg(beat.name.as_str()).arg(&beat.note);
+        pipe.cmd("ZADD").arg(&key).arg(until).arg(beat.name.as_str());
         pipe.cmd("ZREMRANGEBYSCORE").arg(&key).arg("-inf").arg(now);
+        let silent: Vec<_> = silent.iter().filter(|name| *name != beat.name.as_str()).collect();
+        if !silent.is_empty() {
+            pipe.cmd("HDEL").arg(&notes).arg(silent);
+        }
         self.reader.ask::<Vec<Value>>(&pipe).await?;
         Ok(())
     }
 
-    async fn beating_now(&self) -> Result<Vec<Name>, StoreError> {
+    async fn beating_now(&self) -> Result<Vec<Beat>, StoreError> {
         let now = self.now().await?;
         let mut pipe = Pipeline::new();
         let after = format!("({now}");
         pipe.cmd("ZRANGEBYSCORE").arg(self.server.keys.beats()).arg(after).arg("+inf");
-        let (names,): (Vec<String>,) = self.reader.ask(&pipe).await?;
+        pipe.cmd("HGETALL").arg(self.server.keys.notes());
+        let (names, mut notes): (Vec<String>, HashMap<String, Vec<u8>>) =
+            self.reader.ask(&pipe).await?;
         // What was written as a name is one.
-        let mut names: Vec<Name> = names.iter().filter_map(|name| name.parse().ok()).collect();
-        names.sort();
-        Ok(names)
+        let beat = |text: String| {
+            let note = notes.remove(&text).unwrap_or_default();
+            text.parse().ok().map(|name| Beat { name, note })
+        };
+        let mut beats: Vec<Beat> = names.into_iter().filter_map(beat).collect();
+        beats.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(beats)
     }
 
     /// In milliseconds of Redis's clock, the one that all processes share.
@@ -215,11 +230,11 @@ impl Store for Redis {
         Box::pin(reads::audit(&self.reader, &self.server.keys, query))
     }
 
-    fn beat(&self, name: Name, ttl: Duration) -> Answer<'_, ()> {
-        Box::pin(async move { self.beat_now(&name, ttl).await })
+    fn beat(&self, beat: Beat, ttl: Duration) -> Answer<'_, ()> {
+        Box::pin(async move { self.beat_now(&beat, ttl).await })
     }
 
-    fn beating(&self) -> Answer<'_, Vec<Name>> {
+    fn beating(&self) -> Answer<'_, Vec<Beat>> {
         Box::pin(self.beating_now())
     }
 

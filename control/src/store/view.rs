@@ -121,7 +121,7 @@ impl Follower for ViewFollower {
             match &entry.change {
                 Change::Put(record) => known.put(record),
                 Change::Deleted(record) => known.delete(record),
-                Change::Gone(_) | Change::Forgotten(_) | Change::Unreadable(_) => {}
+                Change::Gone(_) | Change::Forgotten(_) | Change::Noted | Change::Unreadable(_) => {}
                 Change::DocumentPut(document) => known.put_document(document),
                 Change::DocumentDeleted(key) => {
                     known.documents.remove(key);

@@ -8,12 +8,11 @@ use std::time::{Duration, Instant};
 use portico_core::label::SessionId;
 use portico_core::limits;
 use portico_core::record::{Document, DocumentKey, Kind, Record};
-use portico_core::session::Name;
 
 use super::view::View;
 use super::{
-    Answer, AuditPage, AuditQuery, Author, Conflict, Entry, Gap, Page, Position, Query, Snapshot,
-    Store, StoreError, Stored, Write,
+    Answer, AuditPage, AuditQuery, Author, Beat, Conflict, Entry, Gap, Page, Position, Query,
+    Snapshot, Store, StoreError, Stored, Write,
 };
 
 pub struct Viewed {
@@ -90,12 +89,12 @@ impl Store for Viewed {
         self.store.audit(query)
     }
 
-    fn beat(&self, name: Name, ttl: Duration) -> Answer<'_, ()> {
-        self.store.beat(name, ttl)
+    fn beat(&self, beat: Beat, ttl: Duration) -> Answer<'_, ()> {
+        self.store.beat(beat, ttl)
     }
 
     /// Nobody is known to live while the store is away; the list itself is.
-    fn beating(&self) -> Answer<'_, Vec<Name>> {
+    fn beating(&self) -> Answer<'_, Vec<Beat>> {
         Box::pin(self.read(self.store.beating(), |_| Vec::new()))
     }
 

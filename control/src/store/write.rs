@@ -36,6 +36,20 @@ pub enum Write {
         key: DocumentKey,
         expected: Option<Version>,
     },
+    /// Uses up a ticket: `Conflict::Exists` to all but the first. Forgotten after `until`, when it
+    /// is too old to be brought.
+    Redeem {
+        ticket: String,
+        until: Timestamp,
+        session: SessionId,
+        workspace: Name,
+    },
+    /// Nothing but a line in the audit log.
+    Note {
+        action: String,
+        subject: String,
+        workspace: Option<Name>,
+    },
 }
 
 /// What must be true of the thing for a write to happen.
@@ -71,6 +85,8 @@ pub enum Stored {
     Document(Document),
     /// Took away a session whose record could not be read.
     Unreadable(SessionId),
+    /// Nothing that has a version.
+    Nothing,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -101,6 +117,7 @@ impl Stored {
             Self::Session(record) => record,
             Self::Document(document) => unreachable!("{} is no session", document.key),
             Self::Unreadable(id) => unreachable!("{id} was written and can be read"),
+            Self::Nothing => unreachable!("a note is no session"),
         }
     }
 
@@ -111,6 +128,7 @@ impl Stored {
             Self::Document(document) => document,
             Self::Session(record) => unreachable!("{} is no document", record.session.id),
             Self::Unreadable(id) => unreachable!("{id} is no document"),
+            Self::Nothing => unreachable!("a note is no document"),
         }
     }
 }
@@ -148,11 +166,15 @@ impl Write {
             | Self::PutDocument { expected: Some(Expected::Absent), .. } => "created",
             Self::Put { .. } | Self::PutDocument { .. } => "changed",
             Self::Delete { .. } | Self::DeleteDocument { .. } => "deleted",
+            Self::Redeem { .. } => "redeemed",
+            Self::Note { .. } => "",
         };
         let of_session = |id: &SessionId| ("session", format!("sessions/{id}"));
         let (kind, subject) = match self {
             Self::Put { session, .. } => of_session(&session.id),
             Self::Delete { id, .. } => of_session(id),
+            Self::Redeem { session, .. } => ("ticket", format!("sessions/{session}")),
+            Self::Note { subject, .. } => ("", subject.clone()),
             // As in the paths of the API and in its events.
             Self::PutDocument { key, .. } | Self::DeleteDocument { key, .. } => match key.kind {
                 DocumentKind::AllowList => ("workspaces", "workspaces".to_owned()),
@@ -164,9 +186,14 @@ impl Write {
             Self::PutDocument { key, .. } | Self::DeleteDocument { key, .. } => {
                 (key.kind == DocumentKind::Workspace).then(|| key.name.clone())
             }
+            Self::Redeem { workspace, .. } => Some(workspace.clone()),
+            Self::Note { workspace, .. } => workspace.clone(),
             Self::Delete { .. } => None,
         };
-        let action = format!("{kind}.{verb}");
+        let action = match self {
+            Self::Note { action, .. } => action.clone(),
+            _ => format!("{kind}.{verb}"),
+        };
         let Author { name: actor, address, at, detail } = by;
         AuditRecord { at, actor, address, action, subject, workspace, detail }
     }

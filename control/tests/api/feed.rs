@@ -8,13 +8,13 @@ use arc_swap::ArcSwap;
 use portico_control::feed::{self, FeedSettings};
 use portico_control::store::embedded::Embedded;
 use portico_control::store::{
-    Answer, AuditPage, AuditQuery, Author, Bounds, Change, Conflict, Entry as LogEntry, Expected,
-    Gap, Page, Position, Query, Snapshot, Store, StoreError, Stored, Write,
+    Answer, AuditPage, AuditQuery, Author, Beat, Bounds, Change, Conflict, Entry as LogEntry,
+    Expected, Gap, Page, Position, Query, Snapshot, Store, StoreError, Stored, Write,
 };
 use portico_core::label::{Label, SessionId};
 use portico_core::record::{Document, DocumentKey, Kind, Record};
 use portico_core::route::{Entry, RouteTable};
-use portico_core::session::{Name, Session, State};
+use portico_core::session::{Session, State};
 use tempfile::TempDir;
 
 use crate::world::{World, routes};
@@ -176,11 +176,11 @@ impl Store for Faulty {
         self.inner.audit(query)
     }
 
-    fn beat(&self, name: Name, ttl: Duration) -> Answer<'_, ()> {
-        self.inner.beat(name, ttl)
+    fn beat(&self, beat: Beat, ttl: Duration) -> Answer<'_, ()> {
+        self.inner.beat(beat, ttl)
     }
 
-    fn beating(&self) -> Answer<'_, Vec<Name>> {
+    fn beating(&self) -> Answer<'_, Vec<Beat>> {
         self.inner.beating()
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use portico_control::replica::{Replica, Role};
-use portico_control::store::{Author, Write};
+use portico_control::store::{Author, Beat, Write};
 use portico_core::record::{DocumentKey, Kind};
 use portico_core::session::Name;
 use serde_json::{Value, json};
@@ -24,7 +24,8 @@ fn replicas_are_shown_with_whether_they_live() {
             let write = Write::PutDocument { key, body: replica.encode(), expected: None };
             world.store.write(write, Author::portico()).await.unwrap().unwrap();
         }
-        world.store.beat("one".parse().unwrap(), Duration::from_secs(60)).await.unwrap();
+        let beat = Beat { name: "one".parse().unwrap(), note: Vec::new() };
+        world.store.beat(beat, Duration::from_secs(60)).await.unwrap();
     });
     let items = world.client().get("/v1/replicas").json()["items"].clone();
     assert_eq!(

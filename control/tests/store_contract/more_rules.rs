@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use portico_control::store::{
-    AuditQuery, Author, Change, Conflict, Expected, Once, Position, Query, Stored, Write,
+    AuditQuery, Author, Beat, Change, Conflict, Expected, Once, Position, Query, Stored, Write,
 };
 use portico_core::limits;
 use portico_core::record::{AuditRecord, Document, DocumentKey, Kind, Version};
@@ -210,7 +210,10 @@ pub async fn a_full_workspace_takes_no_more(store: Shared) {
 }
 
 pub async fn a_heartbeat_lasts_for_its_time(store: Shared) {
-    let beat = async |name: &str, ttl| store.beat(name.parse().unwrap(), ttl).await.unwrap();
+    let beat = async |name: &str, ttl| {
+        let beat = Beat { name: name.parse().unwrap(), note: format!("{name}\0{ttl:?}").into() };
+        store.beat(beat, ttl).await.unwrap()
+    };
     let long = Duration::from_secs(60);
     beat("b", long).await;
     beat("a", long).await;
@@ -219,13 +222,67 @@ pub async fn a_heartbeat_lasts_for_its_time(store: Shared) {
     beat("d", long).await;
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     loop {
-        let names = store.beating().await.unwrap();
-        let names: Vec<_> = names.iter().map(|name| name.as_str()).collect();
+        let beats = store.beating().await.unwrap();
+        let names: Vec<_> = beats.iter().map(|beat| beat.name.as_str()).collect();
         if names == ["a", "b", "d"] {
+            assert_eq!(beats[2].note, format!("d\0{long:?}").into_bytes(), "the newest note");
             return;
         }
         assert!(tokio::time::Instant::now() < deadline, "{names:?}");
     }
+}
+
+pub async fn a_ticket_is_redeemed_once(store: Shared) {
+    let now = Author::portico().at;
+    let redeem = |ticket: String, until| {
+        let (session, workspace) = (id("one"), "genomics".parse().unwrap());
+        let write = Write::Redeem { ticket, until: Timestamp(until), session, workspace };
+        let store = store.clone();
+        async move { store.write(write, Author::portico().saying("by ada")).await.unwrap() }
+    };
+    let attempts = (0..20).map(|_| tokio::spawn(redeem("t1".into(), now.0 + 60_000)));
+    let mut first = 0;
+    for attempt in attempts.collect::<Vec<_>>() {
+        match attempt.await.unwrap() {
+            Ok(Stored::Nothing) => first += 1,
+            Err(Conflict::Exists) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(first, 1);
+    assert_eq!(redeem("t2".into(), now.0 + 60_000).await, Ok(Stored::Nothing));
+    // One that nobody can bring any more is forgotten.
+    assert_eq!(redeem("old".into(), now.0 - 60_000).await, Ok(Stored::Nothing));
+    redeem("t3".into(), now.0 + 60_000).await.unwrap();
+    assert_eq!(redeem("old".into(), now.0 + 60_000).await, Ok(Stored::Nothing));
+    assert_eq!(redeem("t1".into(), now.0 + 60_000).await, Err(Conflict::Exists));
+    let audit = store.audit(AuditQuery { after: Position(0), items_max: 10 }).await.unwrap();
+    let (_, record) = &audit.items[0];
+    assert_eq!((&*record.action, &*record.subject), ("ticket.redeemed", "sessions/one"));
+    assert_eq!(record.detail.as_deref(), Some("by ada"));
+}
+
+pub async fn a_note_changes_nothing_and_is_kept(store: Shared) {
+    create(&store, session("one")).await;
+    let before = store.snapshot().await.unwrap();
+    let write = Write::Note {
+        action: "connections.ended".into(),
+        subject: "sessions/one".into(),
+        workspace: Some("genomics".parse().unwrap()),
+    };
+    let noted = store.write(write, Author::portico().saying("2 of bob")).await.unwrap();
+    assert_eq!(noted, Ok(Stored::Nothing));
+    let after = store.snapshot().await.unwrap();
+    assert_eq!(after.records, before.records);
+    assert_eq!(all_changes(&store, before.position).await, [Change::Noted]);
+    let audit = store.audit(AuditQuery { after: before.position, items_max: 10 }).await.unwrap();
+    let (position, record) = &audit.items[0];
+    assert_eq!(*position, after.position);
+    assert_eq!(
+        (&*record.action, record.detail.as_deref()),
+        ("connections.ended", Some("2 of bob"))
+    );
+    assert_eq!(record.workspace.as_ref().unwrap().as_str(), "genomics");
 }
 
 pub async fn the_identity_stays(store: Shared) {

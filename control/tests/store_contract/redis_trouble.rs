@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use portico_control::store::redis::{Redis, RedisFailure};
 use portico_control::store::{
-    Answer, AuditQuery, Bounds, Change, Expected, Gap, Position, Query, RedisOptions, Store,
+    Answer, AuditQuery, Beat, Bounds, Change, Expected, Gap, Position, Query, RedisOptions, Store,
     StoreError,
 };
 use portico_core::limits;
@@ -341,7 +341,7 @@ async fn every_call_fails(store: &Arc<Redis>) {
         ("documents", Box::pin(async { store.documents(Kind::Token).await.map(drop) })),
         ("snapshot", Box::pin(async { store.snapshot().await.map(drop) })),
         ("audit", Box::pin(async { store.audit(AuditQuery::default()).await.map(drop) })),
-        ("beat", Box::pin(store.beat("a".parse().unwrap(), bound))),
+        ("beat", Box::pin(store.beat(Beat { name: "a".parse().unwrap(), note: vec![] }, bound))),
         ("beating", Box::pin(async { store.beating().await.map(drop) })),
         ("identity", Box::pin(async { store.identity().await.map(drop) })),
         ("changes", Box::pin(async { store.changes(Position(1)).await.map(drop) })),

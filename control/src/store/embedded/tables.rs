@@ -4,6 +4,7 @@
 mod documents;
 mod once;
 mod prepare;
+mod redeemed;
 mod sessions;
 
 use portico_core::record::AuditRecord;
@@ -35,6 +36,9 @@ pub const AUDIT: TableDefinition<u64, &[u8]> = TableDefinition::new("audit");
 const ONCE: TableDefinition<&str, (u64, &str, &str)> = TableDefinition::new("once");
 /// position of the creation → idempotency key and when it may be forgotten.
 const ONCE_ORDER: TableDefinition<u64, (&str, u64)> = TableDefinition::new("once_order");
+/// ticket → when it may be forgotten, in milliseconds; and the other way round.
+const REDEEMED: TableDefinition<&str, u64> = TableDefinition::new("redeemed");
+const REDEEMED_ORDER: TableDefinition<(u64, &str), ()> = TableDefinition::new("redeemed_order");
 pub const NUMBERS: TableDefinition<&str, u64> = TableDefinition::new("numbers");
 pub const TEXTS: TableDefinition<&str, &str> = TableDefinition::new("texts");
 
@@ -58,6 +62,8 @@ pub struct Tables<'t> {
     audit: Table<'t, u64, &'static [u8]>,
     once: Table<'t, &'static str, (u64, &'static str, &'static str)>,
     once_order: Table<'t, u64, (&'static str, u64)>,
+    redeemed: Table<'t, &'static str, u64>,
+    redeemed_order: Table<'t, (u64, &'static str), ()>,
     numbers: Table<'t, &'static str, u64>,
     position: Position,
     bounds: Bounds,
@@ -81,6 +87,8 @@ impl<'t> Tables<'t> {
             audit: transaction.open_table(AUDIT)?,
             once: transaction.open_table(ONCE)?,
             once_order: transaction.open_table(ONCE_ORDER)?,
+            redeemed: transaction.open_table(REDEEMED)?,
+            redeemed_order: transaction.open_table(REDEEMED_ORDER)?,
             numbers,
             position,
             bounds,
@@ -103,6 +111,11 @@ impl<'t> Tables<'t> {
                 self.put_document(key, body, *expected, at)
             }
             Write::DeleteDocument { key, expected } => self.delete_document(key, *expected, at),
+            Write::Redeem { ticket, until, .. } => self.redeem(ticket, *until, at),
+            Write::Note { .. } => {
+                self.append(&Change::Noted, at)?;
+                Ok(Ok(Stored::Nothing))
+            }
         }?;
         if let Ok(stored) = &outcome {
             self.note(&write.audit(stored, by))?;

@@ -2,7 +2,7 @@
 -- leaves nothing behind. Redis does not take back what a script did before an error: the entry of
 -- the log, the one step that can fail on damaged data, therefore comes first.
 local identity, form, position, log, audit, sessions, labels, ids, workspaces, tombstones, once,
-  once_order, documents = unpack(KEYS)
+  once_order, redeemed, documents = unpack(KEYS)
 local at, forget_max = ARGV[3], tonumber(ARGV[7])
 
 -- Lua prints large numbers in scientific form.

@@ -8,7 +8,7 @@ use portico_core::session::Name;
 use super::Failure;
 
 /// Parts of the keys' names, in the order in which the scripts take them.
-const OF_SCRIPTS: [&str; 12] = [
+const OF_SCRIPTS: [&str; 13] = [
     "identity",
     "form",
     "position",
@@ -21,6 +21,7 @@ const OF_SCRIPTS: [&str; 12] = [
     "tombstones",
     "once",
     "once-order",
+    "redeemed",
 ];
 
 #[derive(Debug, Clone)]
@@ -92,6 +93,11 @@ impl Keys {
     /// sorted set.
     pub fn beats(&self) -> String {
         self.key("beats")
+    }
+
+    /// What those processes say of themselves; a hash, name → note.
+    pub fn notes(&self) -> String {
+        self.key("beats:notes")
     }
 
     /// What a script is given, but for the documents.

@@ -21,6 +21,8 @@ pub const SCRIPTS: &[&str] = &[
         include_str!("common.lua"),
         include_str!("delete_document.lua")
     ),
+    concat!("#!lua\n", include_str!("common.lua"), include_str!("redeem.lua")),
+    concat!("#!lua\n", include_str!("common.lua"), include_str!("note.lua")),
 ];
 
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +31,8 @@ enum Script {
     Delete,
     PutDocument,
     DeleteDocument,
+    Redeem,
+    Note,
 }
 
 /// A script with its arguments, but for the identity of the store.
@@ -69,6 +73,11 @@ impl Call {
                 call.text(key.name.as_str()).optional(expected.map(|version| version.0));
                 call.text(&key.to_string());
             }
+            Write::Redeem { ticket, until, .. } => {
+                call.script = Script::Redeem;
+                call.text(ticket).number(until.0);
+            }
+            Write::Note { .. } => call.script = Script::Note,
         }
         call
     }
@@ -174,6 +183,7 @@ impl Outcome {
             (Write::PutDocument { key, body, .. }, None) => {
                 Stored::Document(Document { key, version, body })
             }
+            (Write::Redeem { .. } | Write::Note { .. }, None) => Stored::Nothing,
             (Write::Delete { id, .. }, Some(before)) => {
                 Record::decode(before).map_or(Stored::Unreadable(id), Stored::Session)
             }
