@@ -44,6 +44,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::routing::MethodRouter;
+use portico_core::access::Policy;
 use portico_core::domain::Domains;
 use portico_core::network::UpstreamNetworks;
 use portico_core::session::Routing;
@@ -64,6 +65,10 @@ pub struct ApiSettings {
     pub domains: Domains,
     /// For sessions that are created without `routing`.
     pub default_routing: Routing,
+    /// For sessions that are created without `access`.
+    pub default_policy: Policy,
+    /// Whether a session may be open to everybody.
+    pub public_sessions: bool,
     pub upstream_networks: UpstreamNetworks,
     /// Of the settings, in force where nothing else is stored.
     pub allowed_workspaces: AllowList,

@@ -15,6 +15,9 @@ mod documents;
 #[path = "api/sessions.rs"]
 mod sessions;
 
+#[path = "api/access.rs"]
+mod access;
+
 #[path = "api/listing.rs"]
 mod listing;
 

@@ -27,7 +27,8 @@ pub enum Action {
     Create(Box<Create>),
     Change(Box<Change>),
     Stop(Stop),
-    Delete(Delete),
+    /// Delete a session: its URLs are gone
+    Delete(Target),
     Extend(Extend),
 }
 
@@ -71,6 +72,7 @@ pub struct One {
       --upstream http://10.0.0.7:8888
   portico session create --workspace genomics --owner ada --tool vscode \\
       --upstream http://10.0.0.8:8080 --routing subdomain --label team=imaging --lifespan 8h
+  portico session create … --access workspace
   portico session create … --idempotency-key \"$JOB_ID\"    # may be repeated safely")]
 pub struct Create {
     /// The workspace that it belongs to
@@ -101,38 +103,26 @@ pub struct Create {
   portico session change 3e8370e7 --upstream http://10.0.0.9:8888
   portico session change 3e8370e7 --state errored --reason 'out of memory'
   portico session change 3e8370e7 --clear reason --clear labels
+  portico session change 3e8370e7 --access users --allow-user bob,eve
   portico session change 3e8370e7 --routing path --if-version 7")]
 pub struct Change {
-    /// The session's id
-    id: String,
+    #[command(flatten)]
+    target: Target,
     #[command(flatten)]
     fields: Fields,
     /// A field to be empty again, such as reason, image, labels or lifespan_seconds
     #[arg(long, value_name = "FIELD")]
     clear: Vec<String>,
-    #[command(flatten)]
-    only: Only,
 }
 
 /// Stop a session: its URLs stay and say so
 #[derive(Args)]
 pub struct Stop {
-    /// The session's id
-    id: String,
+    #[command(flatten)]
+    target: Target,
     /// Why, for its user to read
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    #[command(flatten)]
-    only: Only,
-}
-
-/// Delete a session: its URLs are gone
-#[derive(Args)]
-pub struct Delete {
-    /// The session's id
-    id: String,
-    #[command(flatten)]
-    only: Only,
 }
 
 /// Give a session a new lifespan that begins now
@@ -141,13 +131,11 @@ pub struct Delete {
   portico session extend 3e8370e7 4h
   portico session extend 3e8370e7 0      # it no longer ends by itself")]
 pub struct Extend {
-    /// The session's id
-    id: String,
+    #[command(flatten)]
+    target: Target,
     /// How long from now: 4h, 1h30m, 3600; 0 is without end
     #[arg(value_parser = seconds)]
     lifespan: u64,
-    #[command(flatten)]
-    only: Only,
 }
 
 /// What a session may be given when it is created, and later.
@@ -178,13 +166,23 @@ struct Fields {
     /// A label; all of those that are given replace all that are there
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = pair)]
     labels: Vec<(String, String)>,
+    /// Whom it lets in: private, workspace, users or public [when created: a setting]
+    #[arg(long, value_name = "POLICY")]
+    access: Option<String>,
+    /// Whom `--access users` lets in, several divided by commas; all of those that are given
+    /// replace all that are there, and none empties the list
+    #[arg(long = "allow-user", value_name = "NAME,…", num_args = 0..=1, value_delimiter = ',')]
+    allowed_users: Option<Vec<String>>,
     /// After how long it ends by itself: 8h, 1h30m, 3600; 0 is never
     #[arg(long, value_name = "DURATION", value_parser = seconds)]
     lifespan: Option<u64>,
 }
 
+/// A session that is to change.
 #[derive(Args)]
-struct Only {
+pub struct Target {
+    #[command(flatten)]
+    one: One,
     /// Only if it has this version still; `show` prints it
     #[arg(long, value_name = "N")]
     if_version: Option<u64>,
@@ -215,6 +213,8 @@ const ORDER: &[&str] = &[
     "routing",
     "host_header",
     "strip_prefix",
+    "access",
+    "allowed_users",
     "lifespan_seconds",
     "expires_at",
     "urls",
@@ -234,21 +234,21 @@ pub async fn run(mut client: Client, action: Action) -> Outcome {
         }
         Action::Create(create) => create.run(client).await,
         Action::Change(change) => {
-            let Change { id, fields, clear, only } = *change;
+            let Change { target, fields, clear } = *change;
             let body =
                 clear.iter().fold(fields.body(), |body, field| body.with(field, Some(Value::Null)));
-            client.change(&id, &body.json(), only).await
+            client.change(target, &body.json()).await
         }
-        Action::Stop(Stop { id, reason, only }) => {
+        Action::Stop(Stop { target, reason }) => {
             let body = Body::default().with("state", Some("stopped")).with("reason", reason);
-            client.change(&id, &body.json(), only).await
+            client.change(target, &body.json()).await
         }
-        Action::Extend(Extend { id, lifespan, only }) => {
-            client.change(&id, &json!({ "lifespan_seconds": lifespan }), only).await
+        Action::Extend(Extend { target, lifespan }) => {
+            client.change(target, &json!({ "lifespan_seconds": lifespan })).await
         }
-        Action::Delete(Delete { id, only }) => {
+        Action::Delete(Target { one: One { id }, if_version }) => {
             let call = Call::new(hyper::Method::DELETE, PATH, &[&id]);
-            client.api.send(call.if_version(only.if_version)).await?;
+            client.api.send(call.if_version(if_version)).await?;
             client.out.done(&format!("The session {id} is deleted."))
         }
     }
@@ -305,6 +305,11 @@ impl Create {
 
 impl Fields {
     fn body(self) -> Body {
+        // Nobody's name is empty: `--allow-user ''` is as good as no name behind it.
+        let allowed_users = self.allowed_users.map(|mut names| {
+            names.retain(|name| !name.is_empty());
+            names
+        });
         Body::default()
             .with("upstream", self.upstream)
             .with("state", self.state)
@@ -314,14 +319,16 @@ impl Fields {
             .with("strip_prefix", self.strip_prefix)
             .with("image", self.image)
             .with_pairs("labels", self.labels)
+            .with("access", self.access)
+            .with("allowed_users", allowed_users)
             .with("lifespan_seconds", self.lifespan)
     }
 }
 
 impl Client {
-    async fn change(&mut self, id: &str, fields: &Value, only: Only) -> Outcome {
-        let call = Call::new(hyper::Method::PATCH, PATH, &[id]).json(fields);
-        let answer = self.api.send(call.if_version(only.if_version)).await?;
+    async fn change(&mut self, target: Target, fields: &Value) -> Outcome {
+        let call = Call::new(hyper::Method::PATCH, PATH, &[&target.one.id]).json(fields);
+        let answer = self.api.send(call.if_version(target.if_version)).await?;
         self.out.answer(&answer, |session| {
             let mut table = Table::new(COLUMNS);
             table.push_item(COLUMNS, session);

@@ -71,6 +71,8 @@ impl Control {
         let settings = ApiSettings {
             domains: settings.domains.clone(),
             default_routing: settings.routing,
+            default_policy: settings.access.default_policy,
+            public_sessions: settings.access.gate.public_sessions,
             upstream_networks,
             allowed_workspaces: settings.allowed_workspaces.clone(),
             catalogue: settings.catalogue.clone(),

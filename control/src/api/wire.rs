@@ -1,11 +1,14 @@
 //! Sessions as JSON: what a client sends becomes domain types here, once, and the other way round.
 //! Domain types do not derive `Serialize`; the shapes below are the API's promise.
 
+mod access;
+mod difference;
 pub mod schema;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
+use portico_core::access::Access;
 use portico_core::domain::Domains;
 use portico_core::label::{Label, SessionId};
 use portico_core::limits;
@@ -24,6 +27,8 @@ use super::problem::{Kind, Problem};
 use super::request::page_limit;
 use crate::store::{Page, Query};
 
+pub use difference::difference;
+
 /// The body of `POST /v1/sessions`: a session but for its id and label, which may still have to be
 /// drawn.
 pub struct Draft {
@@ -41,6 +46,7 @@ pub struct Draft {
     pub routing: Option<Routing>,
     host_header: HostHeader,
     prefix: Prefix,
+    access: Access,
     lifespan_seconds: u64,
 }
 
@@ -55,6 +61,7 @@ pub struct Patch {
     prefix: Option<Prefix>,
     image: Option<Option<Box<str>>>,
     labels: Option<Labels>,
+    access: access::Given,
     /// From the change on; 0 is unlimited.
     lifespan_seconds: Option<u64>,
 }
@@ -75,6 +82,8 @@ pub struct SessionJson {
     routing: &'static [&'static str],
     host_header: &'static str,
     strip_prefix: bool,
+    access: &'static str,
+    allowed_users: Vec<String>,
     lifespan_seconds: u64,
     expires_at: Option<String>,
     urls: Urls,
@@ -119,6 +128,7 @@ impl Draft {
         let routing = fields.words("routing", |words| Routing::from_words(words));
         let host_header = fields.parsed("host_header").unwrap_or(HostHeader::Preserve);
         let prefix = fields.boolean("strip_prefix").map_or(Prefix::Keep, prefix);
+        let access = access::Given::read(&mut fields, settings).or(settings.default_policy);
         let complete = fields.complete(UNKNOWN_FIELD);
         let (true, Some(workspace), Some(owner), Some(tool), Some(upstream)) =
             (complete, workspace, owner, tool, upstream)
@@ -139,6 +149,7 @@ impl Draft {
             routing,
             host_header,
             prefix,
+            access,
             lifespan_seconds,
         })
     }
@@ -159,6 +170,7 @@ impl Draft {
             routing: self.routing.unwrap_or(routing),
             host_header: self.host_header,
             prefix: self.prefix,
+            access: self.access.clone(),
             image: self.image.clone(),
             labels: self.labels.clone(),
             lifespan: Lifespan::starting(now, self.lifespan_seconds).unwrap_or_default(),
@@ -192,6 +204,7 @@ impl Patch {
                 true => Some(Labels::default()),
                 false => fields.texts("labels", |pairs| Labels::of_pairs(pairs)),
             },
+            access: access::Given::read(&mut fields, settings),
             lifespan_seconds: match fields.is_null("lifespan_seconds") {
                 true => Some(0),
                 false => fields.number("lifespan_seconds", lifespan),
@@ -228,6 +241,7 @@ impl Patch {
             // Checked when it was read.
             after.lifespan = Lifespan::starting(now, seconds).unwrap_or_default();
         }
+        after.access = self.access.over(&after.access);
         after.routing = self.routing.unwrap_or(after.routing);
         after.host_header = self.host_header.unwrap_or(after.host_header);
         after.prefix = self.prefix.unwrap_or(after.prefix);
@@ -248,31 +262,6 @@ fn check_step(from: State, to: State) -> Result<(), Problem> {
     let (from, to) = (from.as_str(), to.as_str());
     let detail = format!("{from} cannot become {to}, only one of {}", followers.join(", "));
     Err(Problem::new(Kind::IllegalStep, detail))
-}
-
-/// For the audit log.
-pub fn difference(before: &Session, after: &Session) -> String {
-    let mut changes = Vec::new();
-    if before.state != after.state {
-        changes.push(format!("state {} to {}", before.state.as_str(), after.state.as_str()));
-    }
-    if before.upstream != after.upstream {
-        changes.push(format!("upstream {} to {}", before.upstream, after.upstream));
-    }
-    for (name, changed) in [
-        ("reason", before.reason != after.reason),
-        ("routing", before.routing != after.routing),
-        ("host_header", before.host_header != after.host_header),
-        ("strip_prefix", before.prefix != after.prefix),
-        ("image", before.image != after.image),
-        ("labels", before.labels != after.labels),
-        ("lifespan", before.lifespan != after.lifespan),
-    ] {
-        if changed {
-            changes.push(name.to_owned());
-        }
-    }
-    changes.join(", ")
 }
 
 /// The query of `GET /v1/sessions`.
@@ -321,6 +310,8 @@ pub fn session(record: &Record, domains: &Domains) -> SessionJson {
         routing: session.routing.words(),
         host_header: session.host_header.as_str(),
         strip_prefix: session.prefix == Prefix::Strip,
+        access: session.access.policy.as_str(),
+        allowed_users: session.access.users.iter().map(Name::to_string).collect(),
         lifespan_seconds: session.lifespan.map_or(0, |lifespan| lifespan.seconds),
         expires_at: session.lifespan.map(|lifespan| rfc3339(lifespan.ends_at)),
         urls: Urls { subdomain, path },

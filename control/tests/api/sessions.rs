@@ -27,7 +27,7 @@ fn a_session_is_created_with_all_its_fields() {
             "id": "3e8370e7", "version": 1, "label": "my-tool", "workspace": "genomics",
             "owner": "ada@example.com", "tool": "jupyter", "upstream": "http://10.0.0.7:8888",
             "state": "starting", "reason": "pulling the image", "routing": ["path"],
-            "host_header": "upstream", "strip_prefix": true,
+            "host_header": "upstream", "strip_prefix": true, "access": "private", "allowed_users": [],
             "image": null, "labels": {}, "lifespan_seconds": 0, "expires_at": null,
             "urls": {"path": "https://connect.example.com/_studio/my-tool/"},
             "created_at": null, "changed_at": null,

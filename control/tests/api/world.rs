@@ -13,6 +13,7 @@ use portico_control::feed::{self, FeedHandle, FeedSettings, Follower, Routes};
 use portico_control::rules::SharedRules;
 use portico_control::store::{self, Store};
 use portico_control::token::{Keyring, Token};
+use portico_core::access::Policy;
 use portico_core::domain::Domains;
 use portico_core::network::UpstreamNetworks;
 use portico_core::route::{Entry, RouteTable};
@@ -58,6 +59,11 @@ pub fn routes(table: &Arc<ArcSwap<RouteTable>>) -> Vec<Box<dyn Follower>> {
 
 impl World {
     pub fn start() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// With other settings than the usual ones.
+    pub fn with(change: impl FnOnce(&mut ApiSettings)) -> Self {
         let directory = TempDir::new().unwrap();
         let runtime = Runtime::new().unwrap();
         let url = format!("embedded:{}", directory.path().join("store").display());
@@ -65,10 +71,12 @@ impl World {
         let keyring = Keyring::new(Some(&Token::parse(TOKEN).unwrap()));
         let rules = SharedRules::new(AllowList::All, Catalogue::builtin());
         let (events, events_follower) = Events::new();
-        let settings = ApiSettings {
+        let mut settings = ApiSettings {
             domains: Domains::new("https://connect.example.com", None, Some("example.com"))
                 .unwrap(),
             default_routing: Routing::Both,
+            default_policy: Policy::Private,
+            public_sessions: false,
             upstream_networks: UpstreamNetworks {
                 allowed: vec!["10.0.0.0/8".parse().unwrap()],
                 ..UpstreamNetworks::default()
@@ -80,6 +88,7 @@ impl World {
             events,
             metrics: metrics.clone(),
         };
+        change(&mut settings);
         let table = Arc::new(ArcSwap::from_pointee(RouteTable::default()));
         let (address, store, feed) = runtime.block_on(async {
             let store = store::open(&url).await.unwrap();

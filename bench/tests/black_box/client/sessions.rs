@@ -64,6 +64,28 @@ fn scripts_get_the_answers_of_the_api_as_they_are() {
 }
 
 #[test]
+fn a_session_is_shared_and_taken_back() {
+    let world = world();
+    let cli = Cli::of(&world);
+    let shared = "--access users --allow-user eve,bob --allow-user dan";
+    let created = cli.json(&format!("session create {SESSION} --id one {shared}"));
+    assert_eq!(created["allowed_users"], json!(["bob", "dan", "eve"]));
+    let shown = cli.done("session show one");
+    assert_eq!(row(&shown, "access")[1], "users");
+    assert_eq!(row(&shown, "allowed_users")[1], "bob,dan,eve");
+    let changed = cli.json("session change one --allow-user ada");
+    assert_eq!(changed["allowed_users"], json!(["ada"]), "the list is replaced");
+    let changed = cli.json("session change one --access private");
+    assert_eq!(
+        (&changed["access"], &changed["allowed_users"]),
+        (&json!("private"), &json!(["ada"]))
+    );
+    assert_eq!(cli.json("session change one --allow-user")["allowed_users"], json!([]));
+    let problem = cli.refused("session change one --access public", 64);
+    assert!(problem.contains("access.public_sessions"), "{problem}");
+}
+
+#[test]
 fn lists_are_filtered_as_the_api_has_it() {
     let world = world();
     let cli = Cli::of(&world);

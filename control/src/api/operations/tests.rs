@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use portico_core::access::Policy;
 use portico_core::domain::Domains;
 use portico_core::network::UpstreamNetworks;
 use portico_core::session::Routing;
@@ -25,6 +26,8 @@ fn settings() -> ApiSettings {
     ApiSettings {
         domains: Domains::new("https://connect.example.com", None, Some("example.com")).unwrap(),
         default_routing: Routing::Both,
+        default_policy: Policy::Private,
+        public_sessions: false,
         upstream_networks: UpstreamNetworks::default(),
         allowed_workspaces: AllowList::All,
         catalogue: Catalogue::builtin(),

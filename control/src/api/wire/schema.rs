@@ -1,11 +1,12 @@
 //! The schemas of what `wire` reads and writes. A test sends every property to the parsers, and
 //! the API's tests compare every answer with these.
 
+use portico_core::access::Policy;
 use portico_core::limits;
 use serde_json::{Value, json};
 
 use super::super::schema::{
-    about, answered, count, flag, host_header, image, label, labels, lifespan_seconds, name,
+    about, answered, count, flag, host_header, image, label, labels, lifespan_seconds, name, names,
     nullable, page, reference, routing, sent, session_id, short_text, state, time, upstream,
 };
 
@@ -14,6 +15,13 @@ const OWNER: &str = "The user whose it is.";
 const TOOL: &str = "The tool; one of a template's, or any other.";
 const REASON: &str = "Why it is in this state, for the user's page. At most 512 bytes of UTF-8.";
 const STRIP_PREFIX: &str = "Under path routing: the tool sees `/…` and not `/_studio/<label>/…`.";
+
+const ACCESS: &str = "Whom it lets in: its owner alone; also who the platform says to be of its \
+                      workspace; also those of `allowed_users`; or everybody.";
+const ACCESS_OF_NEW: &str = "Whom it lets in; the settings say without it. `public` only where \
+                             the setting `access.public_sessions` is on.";
+const USERS: &str = "Whom `users` lets in besides the owner. Kept while `access` is another one.";
+const ALL_USERS: &str = "All of them: those that are not named are out at once.";
 
 const _: () = assert!(limits::REASON_BYTES_MAX == 512, "REASON says so");
 
@@ -28,6 +36,17 @@ pub fn all() -> Vec<(&'static str, Value)> {
 
 fn reason() -> Value {
     short_text(REASON, "pulling the image")
+}
+
+fn policy() -> Value {
+    let words: Vec<_> = Policy::WORDS.split(", ").collect();
+    json!({ "type": "string", "description": ACCESS, "enum": words })
+}
+
+fn users() -> Value {
+    let mut users = names(USERS, "bob@example.com");
+    users["maxItems"] = json!(limits::ALLOWED_USERS_MAX);
+    users
 }
 
 fn new_session() -> Value {
@@ -49,6 +68,8 @@ fn new_session() -> Value {
         "routing": nullable(about(routing(), "On which URLs; the settings say without it.")),
         "host_header": or_default(host_header(), json!("preserve")),
         "strip_prefix": or_default(flag(STRIP_PREFIX), json!(false)),
+        "access": nullable(about(policy(), ACCESS_OF_NEW)),
+        "allowed_users": nullable(users()),
         "lifespan_seconds": or_default(lifespan_seconds(), json!(0)),
     });
     sent("A session to be created.", properties, &["workspace", "owner", "tool", "upstream"])
@@ -62,6 +83,8 @@ fn session_change() -> Value {
         "routing": routing(),
         "host_header": host_header(),
         "strip_prefix": flag(STRIP_PREFIX),
+        "access": policy(),
+        "allowed_users": nullable(about(users(), ALL_USERS)),
         "image": nullable(image()),
         "labels": nullable(about(labels(), "All of them: those that are not named are gone.")),
         "lifespan_seconds": nullable(about(
@@ -93,6 +116,8 @@ fn session() -> Value {
         "routing": routing(),
         "host_header": host_header(),
         "strip_prefix": flag(STRIP_PREFIX),
+        "access": policy(),
+        "allowed_users": users(),
         "lifespan_seconds": lifespan_seconds(),
         "expires_at": nullable(time("When it ends by itself.")),
         "urls": answered("Where a browser opens it.", urls, &["subdomain", "path"]),
