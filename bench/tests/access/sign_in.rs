@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use portico_bench::world::browser::Page;
+use portico_bench::world::browser::{Page, Socket};
 use portico_bench::world::tool::Tool;
-use portico_bench::world::{CONNECT_HOST, TOOL_PATIENCE};
+use portico_bench::world::{CONNECT_HOST, TOOL_PATIENCE, eventually};
 use serde_json::json;
 
 use crate::house::{House, url};
@@ -62,7 +62,12 @@ fn users_sign_in_at_the_platform_and_compute_and_who_is_removed_is_cut_within_a_
 
     house.change("lab1", &json!({ "allowed_users": [] }));
     let removed = now();
-    let (_, closed) = bob.closed_socket("/api/kernels/");
+    // The one that was open: the page tries again, and is refused.
+    let closed = eventually("the kernel's WebSocket is closed", || {
+        let kernels = |socket: &Socket| socket.url.contains("/api/kernels/");
+        let was_open = |socket: &Socket| socket.opened_at.is_some() && kernels(socket);
+        bob.sockets().into_iter().find(was_open)?.closed
+    });
     assert_eq!((closed.code, closed.clean), (4403, true));
     let late = closed.at.saturating_sub(removed);
     println!("the kernel's WebSocket closed {late} ms after the answer to the change");
