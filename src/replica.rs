@@ -24,14 +24,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use portico_control::feed::{self, FeedHandle, FeedSettings, Follower, Routes};
+use portico_control::keys;
 use portico_control::lifespan::LifespansHandle;
+use portico_control::replica::present::{self, Present};
 use portico_control::replica::{Heart, Replica as Registration, Role};
 use portico_control::store::{self, Store, StoreSettings};
 use portico_control::token::Token;
 use portico_core::network::UpstreamNetworks;
 use portico_core::route::RouteTable;
 use portico_core::session::{Name, Timestamp};
-use portico_proxy::{EdgeApp, Proxy, SharedTable};
+use portico_proxy::{Connected, EdgeApp, Proxy, SharedTable};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
@@ -104,7 +106,14 @@ impl Replica {
         }
 
         let metrics = prometheus::Registry::new();
+        let lifetimes = keys::Lifetimes {
+            key: settings.access.key_lifetime,
+            login: settings.access.login_lifetime,
+        };
         let mut keeps = Vec::new();
+        if settings.access.gate.is_closed() {
+            keeps.push(Keep(tokio::spawn(keys::keep(store.clone(), lifetimes))));
+        }
         let mut door = None;
         if role.has_proxy() && settings.access.gate.is_closed() {
             let edge = access::edge(&settings, table.clone(), store.clone(), metrics.clone())?;
@@ -117,7 +126,7 @@ impl Replica {
         };
         let proxy = traffic.map(start_proxy).transpose()?;
         metrics.register(Box::new(log.dropped()?)).map_err(Failure::ours)?;
-        let heart = start_heart(role, store.clone())?;
+        let heart = start_heart(role, store.clone(), proxy.as_ref())?;
 
         let status = Arc::new(Status {
             feed,
@@ -273,7 +282,7 @@ async fn start_feed(
     Ok(feed::start(store, followers, for_feed).await?)
 }
 
-fn start_heart(role: Role, store: Arc<dyn Store>) -> Outcome<Heart> {
+fn start_heart(role: Role, store: Arc<dyn Store>, proxy: Option<&Proxy>) -> Outcome<Heart> {
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     let host = host.unwrap_or_else(|| "unknown".to_owned());
     let Timestamp(started_at_ms) = store::Author::portico().at;
@@ -283,7 +292,15 @@ fn start_heart(role: Role, store: Arc<dyn Store>) -> Outcome<Heart> {
     let name: Name = id.parse().map_err(Failure::ours)?;
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let registration = Registration { role, version, host, started_at_ms };
-    Ok(Heart::start(store, name, registration, role.has_control()))
+    let presence = proxy.map(Proxy::presence);
+    let note = move || {
+        let all = presence.as_ref().map(|presence| presence.list()).unwrap_or_default();
+        present::encode(all.into_iter().map(|(session, user, connected)| {
+            let Connected { connections, since } = connected;
+            Present { session, user, connections, since }
+        }))
+    };
+    Ok(Heart::start(store, name, registration, role.has_control(), Box::new(note)))
 }
 
 fn proxy_settings(settings: &Settings, networks: UpstreamNetworks) -> portico_proxy::Settings {

@@ -3,6 +3,8 @@
 
 mod heart;
 
+pub mod present;
+
 use portico_core::record::{RecordError, of_form};
 use serde::{Deserialize, Serialize};
 

@@ -27,6 +27,12 @@ pub fn edge(
 ) -> Outcome<Edge> {
     let access = &settings.access;
     let outbound = outbound(access)?;
+    if access.sign_in.is_none() {
+        tracing::info!(
+            "nobody can sign in: sessions open by the platform's tickets only. Set platform_url \
+             (or access.issuer) and access.registration_token_file (or access.client_id)"
+        );
+    }
     let platform = access.sign_in.as_ref();
     let platform = platform.map(|sign_in| platform_of(sign_in, &settings.domains, &outbound));
     let webhook = access.webhook.as_ref().map(|webhook| {

@@ -10,7 +10,6 @@ use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
-use http_body_util::BodyExt;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use portico_control::edge::Edge;
@@ -91,7 +90,7 @@ async fn ask(router: Router, asked: EdgeRequest) -> Option<EdgeResponse> {
         Err(never) => match never {},
     };
     let (head, body) = response.into_parts();
-    let body = to_bytes(Body::new(body.boxed()), limits::EDGE_ANSWER_BYTES_MAX).await.ok()?;
+    let body = to_bytes(body, limits::EDGE_ANSWER_BYTES_MAX).await.ok()?;
     let fields = head.headers.iter();
     let fields = fields.filter(|(name, _)| *name != axum::http::header::CONTENT_LENGTH);
     let fields = fields.map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));

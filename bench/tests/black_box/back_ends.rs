@@ -92,7 +92,7 @@ fn what_was_asked_for_is_had_or_not_started() {
             let directory = TempDir::new().expect("a temporary directory");
             let store = format!("embedded:{}", directory.path().display());
             let settings = [
-                ("PORTICO_CONNECT_URL", format!("http://{CONNECT_HOST}")),
+                ("PORTICO_CONNECT_URL", format!("https://{CONNECT_HOST}")),
                 ("PORTICO_PROXY__HTTP", "127.0.0.1:0".to_owned()),
                 ("PORTICO_PROXY__IO", "uring".to_owned()),
                 ("PORTICO_CONTROL__LISTEN", "127.0.0.1:0".to_owned()),

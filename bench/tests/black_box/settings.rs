@@ -112,7 +112,7 @@ fn everything_that_cannot_be_used_is_told_at_once_with_its_key() {
     let ended = run(
         &["serve"],
         &[
-            ("PORTICO_CONNECT_URL", "http://connect.example.com"),
+            ("PORTICO_CONNECT_URL", "https://connect.example.com"),
             ("PORTICO_PROXY__HTTP", &format!("127.0.0.1:0,{address}")),
             // No machine has an address of TEST-NET-1 (RFC 5737).
             ("PORTICO_CONTROL__LISTEN", "192.0.2.1:7080"),
@@ -156,7 +156,7 @@ fn a_store_is_used_by_one_process() {
     let ended = run(
         &["serve"],
         &[
-            ("PORTICO_CONNECT_URL", "http://connect.example.com"),
+            ("PORTICO_CONNECT_URL", "https://connect.example.com"),
             ("PORTICO_PROXY__HTTP", "127.0.0.1:0"),
             ("PORTICO_CONTROL__LISTEN", "127.0.0.1:0"),
             ("PORTICO_MANAGEMENT__LISTEN", "127.0.0.1:0"),
@@ -171,7 +171,7 @@ fn a_store_is_used_by_one_process() {
 #[test]
 fn what_the_machine_lacks_is_not_a_matter_of_settings() {
     let settings = [
-        ("PORTICO_CONNECT_URL", "http://connect.example.com"),
+        ("PORTICO_CONNECT_URL", "https://connect.example.com"),
         ("PORTICO_PROXY__HTTP", "127.0.0.1:0"),
         ("PORTICO_CONTROL__LISTEN", "127.0.0.1:0"),
         ("PORTICO_MANAGEMENT__LISTEN", "127.0.0.1:0"),

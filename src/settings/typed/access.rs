@@ -92,12 +92,6 @@ fn check(c: &mut Collected, gate: &Gate, policy: Policy, domains: Option<&Domain
         );
         c.mistake("connect_url", c.origin("connect_url"), wrong);
     }
-    if !gate.sign_in {
-        let note = "nobody can sign in: sessions open by the platform's tickets only. Set \
-                    platform_url (or access.issuer) and access.registration_token_file (or \
-                    access.client_id)";
-        c.notes.push(Note::Information(note.to_owned()));
-    }
     if gate.path_sharing {
         let note = "access.path_sharing is on: all sessions under /_studio/ are one origin to a \
                     browser, so that the tool of each can do in the others, and at the sign-in, \
@@ -108,7 +102,7 @@ fn check(c: &mut Collected, gate: &Gate, policy: Policy, domains: Option<&Domain
 
 /// Browsers take the machine itself for safe without TLS.
 fn is_local(host: &str) -> bool {
-    host == "localhost" || host.ends_with(".localhost")
+    host == "localhost" || host.ends_with(".localhost") || host.starts_with("127.")
 }
 
 fn switch(c: &mut Collected, name: &str) -> Option<bool> {
