@@ -242,6 +242,8 @@ pub const EVENTS_KEPT_MAX: usize = 4_096;
 pub const EVENTS_AHEAD_MAX: u64 = 1_024;
 pub const EVENT_LISTENERS_MAX: usize = 32;
 pub const EVENT_KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How often a stream of events looks whether its token is in force still.
+pub const EVENT_TOKEN_CHECK: Duration = Duration::from_millis(250);
 /// A replica says this often that it lives, and is believed for this long: two may be lost.
 pub const REPLICA_BEAT: Duration = Duration::from_secs(5);
 pub const REPLICA_TTL: Duration = Duration::from_secs(16);
