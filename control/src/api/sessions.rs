@@ -100,12 +100,13 @@ pub async fn delete(
 /// a moment later.
 async fn remove(api: &Api, by: &By, id: SessionId, wanted: &Wanted) -> Result<(), Problem> {
     for _ in 0..limits::CHANGE_TRIES_MAX {
-        let expected = match (wanted, &by.caller.workspaces) {
-            (Wanted::Any, None) => None,
-            _ => {
-                let version = current(api, by, &id).await?.version;
-                wanted.check(version)?;
-                Some(version)
+        let now = async { Ok(current(api, by, &id).await?.version) };
+        let expected = match &by.caller.workspaces {
+            None => wanted.expected(now).await?,
+            Some(_) => {
+                let now = now.await?;
+                wanted.check(now)?;
+                Some(now)
             }
         };
         match api.store.delete_by(id.clone(), expected, by.author()).await? {
