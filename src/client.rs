@@ -1,5 +1,5 @@
-//! The operator's client of the API: `portico session|workspace|template|token|event …`. It turns
-//! a command line into requests and answers into tables; what is allowed, valid or possible is the
+//! The operator's client of the API: `portico session|ticket|workspace|token|event …`. It turns a
+//! command line into requests and answers into tables; what is allowed, valid or possible is the
 //! API's to say, so nothing is checked here that the API checks.
 
 mod failure;
@@ -25,6 +25,10 @@ mod workspace;
 mod template;
 
 mod token;
+
+mod ticket;
+
+mod access;
 
 mod stream;
 
@@ -68,6 +72,8 @@ Exit codes:
 #[derive(Subcommand)]
 enum Noun {
     Session(Of<session::Action>),
+    Ticket(Of<ticket::Action>),
+    Access(Of<access::Action>),
     Workspace(Of<workspace::Action>),
     Template(Of<template::Action>),
     Token(Of<token::Action>),
@@ -133,6 +139,8 @@ fn with_codes(command: Command) -> Command {
 
 const TEXTS: &[(&str, &str, &str)] = &[
     ("session", "Sessions: create, watch, change and end them", session::EXAMPLES),
+    ("ticket", "Tickets: the way into a session, once", ticket::EXAMPLES),
+    ("access", "Access: keys of grants, and taking grants back", access::EXAMPLES),
     ("workspace", "Workspaces: which may have sessions, and their limits", workspace::EXAMPLES),
     ("template", "Templates: the catalogue of tools", template::EXAMPLES),
     ("token", "Tokens: who may use the API, and for what", token::EXAMPLES),
@@ -188,6 +196,8 @@ fn on_a_runtime(work: impl Future<Output = Outcome>) -> Outcome {
 async fn act(noun: Noun) -> Outcome {
     match noun {
         Noun::Session(Of { place, action }) => session::run(client(place)?, action).await,
+        Noun::Ticket(Of { place, action }) => ticket::run(client(place)?, action).await,
+        Noun::Access(Of { place, action }) => access::run(client(place)?, action).await,
         Noun::Workspace(Of { place, action }) => workspace::run(client(place)?, action).await,
         Noun::Template(Of { place, action }) => template::run(client(place)?, action).await,
         Noun::Token(Of { place, action }) => token::run(client(place)?, action).await,

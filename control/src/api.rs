@@ -24,6 +24,12 @@ pub(crate) mod wire;
 
 mod sessions;
 
+mod tickets;
+
+mod connections;
+
+mod access;
+
 mod workspaces;
 
 mod templates;
@@ -39,6 +45,7 @@ mod events;
 mod observe;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
@@ -51,6 +58,7 @@ use portico_core::session::Routing;
 use portico_core::template::Catalogue;
 use portico_core::workspace::AllowList;
 
+pub use crate::access::SharedAccess;
 use crate::events::Events;
 use crate::rules::SharedRules;
 use crate::store::Store;
@@ -69,6 +77,10 @@ pub struct ApiSettings {
     pub default_policy: Policy,
     /// Whether a session may be open to everybody.
     pub public_sessions: bool,
+    /// How long what comes of a ticket can be renewed, as after a sign-in.
+    pub login_lifetime: Duration,
+    /// The keys that tickets are signed with; the feed fills it.
+    pub access: SharedAccess,
     pub upstream_networks: UpstreamNetworks,
     /// Of the settings, in force where nothing else is stored.
     pub allowed_workspaces: AllowList,

@@ -18,6 +18,12 @@ mod sessions;
 #[path = "api/access.rs"]
 mod access;
 
+#[path = "api/tickets.rs"]
+mod tickets;
+
+#[path = "api/connections.rs"]
+mod connections;
+
 #[path = "api/listing.rs"]
 mod listing;
 

@@ -242,6 +242,8 @@ pub const EVENTS_KEPT_MAX: usize = 4_096;
 pub const EVENTS_AHEAD_MAX: u64 = 1_024;
 pub const EVENT_LISTENERS_MAX: usize = 32;
 pub const EVENT_KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How often a stream of events looks whether its token is in force still.
+pub const EVENT_TOKEN_CHECK: Duration = Duration::from_millis(250);
 /// A replica says this often that it lives, and is believed for this long: two may be lost.
 pub const REPLICA_BEAT: Duration = Duration::from_secs(5);
 pub const REPLICA_TTL: Duration = Duration::from_secs(16);
@@ -337,6 +339,12 @@ pub const WEBHOOK_TTL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 pub const SEALED_TEXT_BYTES_MAX: usize = 2_816;
 /// Keys that open sealed texts: a day's key each, over the longest login.
 pub const SEALING_KEYS_MAX: usize = 64;
+/// Keys of grants: far more than are exchanged within the longest login. An operator's haste, or a
+/// script's, does not fill the store.
+pub const SIGNING_KEYS_MAX: usize = 64;
+/// A key that an operator asks for signs sooner than one that comes by itself (`KEY_LEAD`): somebody
+/// may wait for it. Replicas hear of it within a second.
+pub const KEY_EXCHANGE_LEAD: Duration = Duration::from_secs(10);
 
 const _: () = assert!(REQUEST_LINE_BYTES_MAX < HEAD_BYTES_MAX);
 const _: () = assert!(TRAILER_BYTES_MAX <= HEAD_BYTES_MAX);

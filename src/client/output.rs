@@ -64,7 +64,12 @@ impl Output {
 
     /// A list that has no pages.
     pub async fn whole_list(self, api: &mut Api, path: &str, columns: &Columns) -> Outcome {
-        let items = api.send(Call::get(path, &[])).await?.page()?.items;
+        self.items(&api.send(Call::get(path, &[])).await?, columns)
+    }
+
+    /// A list that is there already.
+    pub fn items(self, list: &Answer, columns: &Columns) -> Outcome {
+        let items = list.page()?.items;
         if self.json {
             let mut array = Array::default();
             array.write(&items)?;

@@ -17,6 +17,7 @@ pub const EXAMPLES: &str = "Examples:
   portico session show 3e8370e7
   portico session change 3e8370e7 --upstream http://10.0.0.9:8888
   portico session extend 3e8370e7 4h
+  portico session connections 3e8370e7
   portico session stop 3e8370e7 --reason 'by its owner'
   portico session list --label team=imaging --json | jq -r '.[].id'";
 
@@ -30,6 +31,8 @@ pub enum Action {
     /// Delete a session: its URLs are gone
     Delete(Target),
     Extend(Extend),
+    /// List who is connected to a session
+    Connections(One),
 }
 
 /// List sessions
@@ -199,6 +202,12 @@ const COLUMNS: &Columns = &[
     ("EXPIRES", "/expires_at"),
     ("URL", "/urls/subdomain|/urls/path"),
 ];
+const CONNECTIONS: &Columns = &[
+    ("USER", "/user"),
+    ("CONNECTIONS", "/connections"),
+    ("REPLICA", "/replica"),
+    ("SINCE", "/since"),
+];
 const ORDER: &[&str] = &[
     "id",
     "label",
@@ -250,6 +259,14 @@ pub async fn run(mut client: Client, action: Action) -> Outcome {
             let call = Call::new(hyper::Method::DELETE, PATH, &[&id]);
             client.api.send(call.if_version(if_version)).await?;
             client.out.done(&format!("The session {id} is deleted."))
+        }
+        Action::Connections(One { id }) => {
+            // The element after the id.
+            let list = client.api.send(Call::get(PATH, &[&id, "connections"])).await?;
+            if list.json()?["complete"] == false {
+                note("there may be more: a replica did not say all that it has");
+            }
+            client.out.items(&list, CONNECTIONS)
         }
     }
 }

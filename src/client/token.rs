@@ -38,7 +38,8 @@ pub enum Action {
 pub struct Create {
     /// The token's name, which the audit log has
     name: String,
-    /// sessions:read, sessions:write, workspaces:write, usage:read or admin; may be repeated
+    /// sessions:read, sessions:write, tickets:write, workspaces:write, usage:read or admin; may be
+    /// repeated
     #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',')]
     scopes: Vec<String>,
     /// Only in this workspace; may be repeated [default: in all]

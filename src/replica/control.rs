@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use portico_control::access::{AccessFollower, SharedAccess};
 use portico_control::api::{self, ApiSettings};
 use portico_control::events::{Events, EventsFollower};
 use portico_control::feed::Follower;
@@ -19,6 +20,7 @@ use crate::settings::Settings;
 pub struct Control {
     keyring: Keyring,
     rules: SharedRules,
+    access: SharedAccess,
     events: Events,
     events_follower: Option<EventsFollower>,
     lifespans: Lifespans,
@@ -32,6 +34,7 @@ impl Control {
         Self {
             keyring: Keyring::new(token),
             rules: SharedRules::new(allowed, settings.catalogue.clone()),
+            access: SharedAccess::default(),
             events,
             events_follower: Some(events_follower),
             lifespans: Lifespans::default(),
@@ -44,6 +47,7 @@ impl Control {
         let mut followers: Vec<Box<dyn Follower>> = vec![
             Box::new(self.keyring.follower()),
             Box::new(self.rules.follower()),
+            Box::new(AccessFollower(self.access.clone())),
             Box::new(self.lifespans.follower()),
         ];
         if let Some(events) = self.events_follower.take() {
@@ -73,6 +77,8 @@ impl Control {
             default_routing: settings.routing,
             default_policy: settings.access.default_policy,
             public_sessions: settings.access.gate.public_sessions,
+            login_lifetime: settings.access.login_lifetime,
+            access: self.access,
             upstream_networks,
             allowed_workspaces: settings.allowed_workspaces.clone(),
             catalogue: settings.catalogue.clone(),

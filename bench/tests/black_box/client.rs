@@ -1,8 +1,9 @@
-//! `portico session|workspace|template|token|event …` against the real API: what an operator reads,
+//! `portico session|ticket|workspace|token|event …` against the real API: what an operator reads,
 //! what a script gets, and the exit code of each way in which it can go wrong.
 
 mod canned;
 mod sessions;
+mod access;
 mod operators;
 mod streams;
 mod failures;
@@ -131,6 +132,12 @@ fn every_command_teaches_and_documents_its_exit_codes() {
         "session stop",
         "session delete",
         "session extend",
+        "session connections",
+        "ticket",
+        "ticket create",
+        "access",
+        "access revoke",
+        "access keys",
         "workspace",
         "workspace list",
         "workspace allow",
@@ -161,7 +168,18 @@ fn every_command_teaches_and_documents_its_exit_codes() {
         assert!(help.contains("Exit codes:") && help.contains("77  the token"), "{command}");
         assert!(help.contains("--token-file"), "{command}: {help}");
     }
-    for noun in ["session", "workspace", "template", "token", "event", "replica", "audit", "bulk"] {
+    for noun in [
+        "session",
+        "ticket",
+        "access",
+        "workspace",
+        "template",
+        "token",
+        "event",
+        "replica",
+        "audit",
+        "bulk",
+    ] {
         let help = cli.done(&format!("{noun} -h"));
         assert!(help.contains("Examples:\n  portico "), "{noun}: {help}");
     }

@@ -19,12 +19,14 @@ use portico_core::record::{Document, DocumentKey, Kind as DocumentKind, Record};
 use portico_core::session::Name;
 use portico_core::workspace::{AllowList, Limits, StoredAllowList};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::Api;
 use super::auth::By;
 use super::problem::{Kind, Problem};
 use super::request::{position, query};
 use super::wire::{self, rfc3339};
+use crate::clock;
 use crate::events::Next;
 use crate::replica::Replica;
 use crate::store::{Change, Entry, Position};
@@ -93,7 +95,8 @@ impl Drop for Listener {
     }
 }
 
-/// A comment at once, so that a client knows that it is heard before anything happens.
+/// A comment at once, so that a client knows that it is heard before anything happens. It ends with
+/// the token that it was asked for with: nothing else would look at that again.
 fn stream(
     listener: Listener,
     filter: Filter,
@@ -102,8 +105,12 @@ fn stream(
     let waiting = VecDeque::from([Event::default().id(after.0.to_string()).comment("listening")]);
     let begin = (listener, filter, after, waiting);
     unfold(begin, async |(listener, filter, mut after, mut waiting)| {
-        while waiting.is_empty() {
-            match listener.0.settings.events.next(after).await? {
+        let settings = &listener.0.settings;
+        let is_allowed = || settings.keyring.holds(&filter.by.caller, clock::now());
+        while waiting.is_empty() && is_allowed() {
+            let next = settings.events.next(after);
+            let Ok(next) = timeout(limits::EVENT_TOKEN_CHECK, next).await else { continue };
+            match next? {
                 Next::Missed(position) => {
                     after = position;
                     let reason = "older changes are not kept any more: read what you need anew";
@@ -111,15 +118,15 @@ fn stream(
                 }
                 Next::Entries(entries) => {
                     after = entries.last().map_or(after, |entry| entry.position);
-                    let domains = &listener.0.settings.domains;
                     waiting.extend(entries.iter().filter_map(|entry| {
-                        let (name, data) = filter.told(entry, domains)?;
+                        let (name, data) = filter.told(entry, &settings.domains)?;
                         Some(event(entry.position, name, &data))
                     }));
                 }
             }
         }
-        let next = waiting.pop_front()?;
+        // A slow reader may have asked for it long ago.
+        let next = if is_allowed() { waiting.pop_front()? } else { return None };
         Some((Ok(next), (listener, filter, after, waiting)))
     })
 }

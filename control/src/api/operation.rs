@@ -45,6 +45,7 @@ pub enum Method {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tag {
     Sessions,
+    Access,
     Workspaces,
     Templates,
     Tokens,
@@ -229,8 +230,9 @@ impl Method {
 }
 
 impl Tag {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Sessions,
+        Self::Access,
         Self::Workspaces,
         Self::Templates,
         Self::Tokens,
@@ -241,6 +243,7 @@ impl Tag {
     pub fn name(self) -> &'static str {
         match self {
             Self::Sessions => "Sessions",
+            Self::Access => "Access",
             Self::Workspaces => "Workspaces",
             Self::Templates => "Templates",
             Self::Tokens => "Tokens",
@@ -252,6 +255,7 @@ impl Tag {
     pub fn description(self) -> &'static str {
         match self {
             Self::Sessions => "Running tools: created by the platform, routed by Portico.",
+            Self::Access => "Keys of grants, and taking grants back.",
             Self::Workspaces => "Which workspaces have routes, and what each may use.",
             Self::Templates => "The catalogue of tools, and what each can do.",
             Self::Tokens => "Who may use this API, and for what.",

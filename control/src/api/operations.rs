@@ -1,6 +1,7 @@
 //! Every operation of the API, in the order in which its document tells them.
 
 mod sessions;
+mod access;
 mod operators;
 mod documents;
 #[cfg(test)]
@@ -12,7 +13,8 @@ use super::operation::Operation;
 use super::{events, problem, replicas, store, templates, tokens, wire, workspaces};
 
 pub fn all() -> Vec<Operation> {
-    [sessions::all(), operators::all(), documents::all()].into_iter().flatten().collect()
+    let parts = [sessions::all(), access::all(), operators::all(), documents::all()];
+    parts.into_iter().flatten().collect()
 }
 
 /// The schemas that operations name, each beside the code that reads or writes it.
@@ -20,6 +22,9 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
     let schemas = [
         wire::schema::all(),
         wire::schema::bulk(),
+        super::tickets::schemas(),
+        super::connections::schemas(),
+        super::access::schema::all(),
         workspaces::schema::all(),
         templates::schema::all(),
         tokens::schema::all(),

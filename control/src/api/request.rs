@@ -134,6 +134,20 @@ impl Wanted {
         Self::OneOf(tags.into_iter().filter_map(version).map(Version).collect())
     }
 
+    /// The version that a write is to find: none where any will do, and then nobody has to look
+    /// which one there is.
+    pub async fn expected(
+        &self,
+        now: impl Future<Output = Result<Version, Problem>>,
+    ) -> Result<Option<Version>, Problem> {
+        if let Self::Any = self {
+            return Ok(None);
+        }
+        let now = now.await?;
+        self.check(now)?;
+        Ok(Some(now))
+    }
+
     pub fn check(&self, now: Version) -> Result<(), Problem> {
         match self {
             Self::Any => Ok(()),

@@ -100,12 +100,13 @@ pub async fn delete(
 /// a moment later.
 async fn remove(api: &Api, by: &By, id: SessionId, wanted: &Wanted) -> Result<(), Problem> {
     for _ in 0..limits::CHANGE_TRIES_MAX {
-        let expected = match (wanted, &by.caller.workspaces) {
-            (Wanted::Any, None) => None,
-            _ => {
-                let version = current(api, by, &id).await?.version;
-                wanted.check(version)?;
-                Some(version)
+        let now = async { Ok(current(api, by, &id).await?.version) };
+        let expected = match &by.caller.workspaces {
+            None => wanted.expected(now).await?,
+            Some(_) => {
+                let now = now.await?;
+                wanted.check(now)?;
+                Some(now)
             }
         };
         match api.store.delete_by(id.clone(), expected, by.author()).await? {
@@ -122,13 +123,13 @@ fn overtaken() -> Problem {
 }
 
 /// What cannot be an id is the id of no session.
-fn id(path: TextPath) -> Result<SessionId, Problem> {
+pub(super) fn id(path: TextPath) -> Result<SessionId, Problem> {
     let id = path.ok().and_then(|Path(text)| SessionId::parse(&text).ok());
     id.ok_or_else(|| Conflict::Missing.into())
 }
 
 /// A session that the caller cannot reach is none.
-async fn current(api: &Api, by: &By, id: &SessionId) -> Result<Record, Problem> {
+pub(super) async fn current(api: &Api, by: &By, id: &SessionId) -> Result<Record, Problem> {
     let record = api.store.fetch(id.clone()).await?;
     let reached = record.filter(|record| by.caller.reaches(&record.session.workspace));
     reached.ok_or_else(|| Conflict::Missing.into())
@@ -139,8 +140,13 @@ fn one(api: &Api, record: &Record) -> Response {
     (tag, Json(wire::session(record, &api.settings.domains))).into_response()
 }
 
-fn internal(detail: &str) -> Problem {
+pub(super) fn internal(detail: &str) -> Problem {
     Problem::new(Kind::Internal, detail)
+}
+
+pub(super) fn no_random(error: getrandom::Error) -> Problem {
+    tracing::error!(error = %error, "this machine gives no random numbers");
+    internal("this machine gives no random numbers")
 }
 
 impl From<Conflict> for Problem {

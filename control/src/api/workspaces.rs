@@ -54,14 +54,7 @@ pub async fn put_list(State(api): State<Arc<Api>>, by: By, request: Request) -> 
     let wanted = Wanted::of(request.headers());
     let body = json_body(request, limits::BULK_BODY_BYTES_MAX).await?;
     let list = read_list(&body)?;
-    let expected = match wanted {
-        Wanted::Any => None,
-        wanted => {
-            let (_, version) = allow_list(&api).await?;
-            wanted.check(version)?;
-            Some(if version == UNSTORED { Expected::Absent } else { Expected::Version(version) })
-        }
-    };
+    let expected = wanted.expected(allow_list_version(&api)).await?.map(stored);
     let detail = match &list {
         AllowList::All => "all workspaces are allowed".to_owned(),
         AllowList::Only(names) => format!("{} workspaces are allowed", names.len()),
@@ -76,14 +69,7 @@ pub async fn put_list(State(api): State<Arc<Api>>, by: By, request: Request) -> 
 /// Back to the list of the settings.
 pub async fn delete_list(State(api): State<Arc<Api>>, by: By, headers: HeaderMap) -> Answer {
     by.require_unbounded()?;
-    let expected = match Wanted::of(&headers) {
-        Wanted::Any => None,
-        wanted => {
-            let (_, version) = allow_list(&api).await?;
-            wanted.check(version)?;
-            Some(version)
-        }
-    };
+    let expected = Wanted::of(&headers).expected(allow_list_version(&api)).await?;
     let write = Write::DeleteDocument { key: allow_list_key(), expected };
     match api.store.write(write, by.author()).await? {
         Ok(_) | Err(Conflict::Missing) => Ok(StatusCode::NO_CONTENT.into_response()),
@@ -106,14 +92,11 @@ pub async fn put(State(api): State<Arc<Api>>, by: By, path: TextPath, request: R
     let wanted = Wanted::of(request.headers());
     let body = json_body(request, limits::API_BODY_BYTES_MAX).await?;
     let new = read_limits(&body)?;
-    let expected = match wanted {
-        Wanted::Any => None,
-        wanted => {
-            let now = api.store.document(key(&name)).await?.map(|document| document.version);
-            wanted.check(now.unwrap_or(UNSTORED))?;
-            Some(now.map_or(Expected::Absent, Expected::Version))
-        }
+    let now = async {
+        let document = api.store.document(key(&name)).await?;
+        Ok(document.map_or(UNSTORED, |document| document.version))
     };
+    let expected = wanted.expected(now).await?.map(stored);
     let write = Write::PutDocument { key: key(&name), body: new.encode(), expected };
     let written = api.store.write(write, by.author()).await?.map_err(refused)?;
     let (allowed, _) = allow_list(&api).await?;
@@ -128,15 +111,11 @@ pub async fn delete(
 ) -> Answer {
     let name = name(path)?;
     by.require_workspace(&name)?;
-    let expected = match Wanted::of(&headers) {
-        Wanted::Any => None,
-        wanted => {
-            let now =
-                api.store.document(key(&name)).await?.ok_or_else(|| refused(Conflict::Missing))?;
-            wanted.check(now.version)?;
-            Some(now.version)
-        }
+    let now = async {
+        let document = api.store.document(key(&name)).await?;
+        document.map(|document| document.version).ok_or_else(|| refused(Conflict::Missing))
     };
+    let expected = Wanted::of(&headers).expected(now).await?;
     let write = Write::DeleteDocument { key: key(&name), expected };
     api.store.write(write, by.author()).await?.map_err(refused)?;
     Ok(StatusCode::NO_CONTENT.into_response())
@@ -158,6 +137,14 @@ async fn allow_list(api: &Api) -> Result<(StoredAllowList, Version), Problem> {
             Ok((StoredAllowList { list, origin: Origin::Settings }, UNSTORED))
         }
     }
+}
+
+async fn allow_list_version(api: &Api) -> Result<Version, Problem> {
+    Ok(allow_list(api).await?.1)
+}
+
+fn stored(version: Version) -> Expected {
+    if version == UNSTORED { Expected::Absent } else { Expected::Version(version) }
 }
 
 pub(super) fn read_list(body: &[u8]) -> Result<AllowList, Problem> {

@@ -32,9 +32,11 @@ struct Who {
     since_ms: u64,
 }
 
+const FORM: u32 = 1;
+
 /// The note of a heartbeat, no longer than a store should carry every few seconds.
 pub fn encode(all: impl IntoIterator<Item = Present>) -> Vec<u8> {
-    let mut wire = Wire { v: 1, ..Wire::default() };
+    let mut wire = Wire { v: FORM, ..Wire::default() };
     let mut bytes = 0;
     for Present { session, user, connections, since } in all {
         bytes += session.len() + user.as_str().len() + ROOM;
@@ -51,9 +53,22 @@ pub fn encode(all: impl IntoIterator<Item = Present>) -> Vec<u8> {
 /// For what stands around the names, with the longest numbers.
 const ROOM: usize = 96;
 
-/// Those of one session. What cannot be read is of another version, and says nothing.
-pub fn of_session(note: &[u8], session: &str) -> Vec<Present> {
-    let mut wire: Wire = serde_json::from_slice(note).unwrap_or_default();
+/// What a note tells of one session.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    pub present: Vec<Present>,
+    /// Whether these are all. Not of a note without room for more, nor of one that cannot be read,
+    /// which is of another version.
+    pub complete: bool,
+}
+
+/// A process without workers has no note, and nobody is connected to it.
+pub fn of_session(note: &[u8], session: &str) -> Told {
+    if note.is_empty() {
+        return Told { complete: true, ..Told::default() };
+    }
+    let wire = serde_json::from_slice(note).ok().filter(|wire: &Wire| wire.v == FORM);
+    let Some(mut wire) = wire else { return Told::default() };
     let present = |who: Who| {
         Some(Present {
             session: session.into(),
@@ -63,7 +78,8 @@ pub fn of_session(note: &[u8], session: &str) -> Vec<Present> {
         })
     };
     let all = wire.sessions.remove(session).unwrap_or_default();
-    all.into_iter().filter_map(present).collect()
+    let present = all.into_iter().filter_map(present).collect();
+    Told { present, complete: !wire.truncated }
 }
 
 #[cfg(test)]
@@ -79,10 +95,16 @@ mod tests {
             since: Timestamp(1_795_000_000_000),
         };
         let note = encode((0..20).map(of));
-        assert_eq!(of_session(&note, "s3"), [of(3), of(10), of(17)]);
-        assert!(of_session(&note, "s9").is_empty() && of_session(b"{", "s1").is_empty());
+        let told = |present, complete| Told { present, complete };
+        assert_eq!(of_session(&note, "s3"), told(vec![of(3), of(10), of(17)], true));
+        assert_eq!(of_session(&note, "s9"), told(vec![], true));
+        assert_eq!(of_session(b"", "s1"), told(vec![], true));
+        for other in [&b"{"[..], br#"{"v":2,"sessions":{}}"#] {
+            assert_eq!(of_session(other, "s1"), told(vec![], false));
+        }
         let note = encode((0..100_000).map(of));
         assert!(note.len() <= limits::BEAT_NOTE_BYTES_MAX);
         assert!(serde_json::from_slice::<Wire>(&note).unwrap().truncated);
+        assert!(!of_session(&note, "s1").complete);
     }
 }

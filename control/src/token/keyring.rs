@@ -20,6 +20,8 @@ pub struct Caller {
     pub scopes: Scopes,
     /// Only these, where it is bounded.
     pub workspaces: Option<Arc<BTreeSet<Name>>>,
+    /// As it was when the request came.
+    token: Arc<StoredToken>,
 }
 
 #[derive(Clone)]
@@ -58,12 +60,19 @@ impl Keyring {
             self.own.iter().chain(tokens.iter()).fold(None, |found, token| {
                 if token.has_hash(&hash) { Some(token) } else { found }
             })?;
-        let live = found.expires_at.is_none_or(|expires_at| now < expires_at);
-        live.then(|| Caller {
+        found.is_live(now).then(|| Caller {
             name: found.name.clone(),
             scopes: found.scopes,
             workspaces: found.workspaces.clone().map(Arc::new),
+            token: found.clone(),
         })
+    }
+
+    /// Whether the token of a request that goes on is in force still, as it was: not revoked,
+    /// exchanged, changed or over.
+    pub fn holds(&self, Caller { token, .. }: &Caller, now: Timestamp) -> bool {
+        let tokens = self.tokens.load();
+        token.is_live(now) && self.own.iter().chain(tokens.iter()).any(|known| known == token)
     }
 }
 
@@ -162,15 +171,23 @@ mod tests {
         let caller = keyring.caller(&field(&secret), NOW).unwrap();
         assert!(caller.scopes.allow(Scope::SessionsRead) && !caller.scopes.allow(Scope::Admin));
         assert!(caller.reaches(&"a".parse().unwrap()) && !caller.reaches(&"b".parse().unwrap()));
+        follower.follow(&[put(&token)]);
+        assert!(keyring.holds(&caller, NOW), "the same again");
 
         token.expires_at = Some(NOW);
         follower.follow(&[put(&token)]);
         assert!(keyring.caller(&field(&secret), NOW).is_none(), "expired");
+        assert!(!keyring.holds(&caller, Timestamp(0)), "changed");
+        let caller = keyring.caller(&field(&secret), Timestamp(0)).unwrap();
+        assert!(keyring.holds(&caller, Timestamp(0)) && !keyring.holds(&caller, NOW));
         token.expires_at = None;
         follower.follow(&[put(&token)]);
-        assert!(keyring.caller(&field(&secret), NOW).is_some());
+        let caller = keyring.caller(&field(&secret), NOW).unwrap();
         follower.follow(&[entry(Change::DocumentDeleted(key))]);
         assert!(keyring.caller(&field(&secret), NOW).is_none(), "revoked");
+        assert!(!keyring.holds(&caller, NOW));
+        let caller = keyring.caller(&field(&own), NOW).unwrap();
+        assert!(keyring.holds(&caller, NOW));
         assert!(keyring.caller(&field(&own), NOW).is_some());
     }
 }

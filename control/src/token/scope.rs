@@ -7,6 +7,8 @@ use std::str::FromStr;
 pub enum Scope {
     SessionsRead,
     SessionsWrite,
+    /// To send users into sessions, and nothing else.
+    TicketsWrite,
     WorkspacesWrite,
     UsageRead,
     Admin,
@@ -21,10 +23,12 @@ pub struct Scopes(u8);
 pub struct UnknownScope;
 
 impl Scope {
-    pub const WORDS: &str = "sessions:read, sessions:write, workspaces:write, usage:read, admin";
-    pub const ALL: [Self; 5] = [
+    pub const WORDS: &str =
+        "sessions:read, sessions:write, tickets:write, workspaces:write, usage:read, admin";
+    pub const ALL: [Self; 6] = [
         Self::SessionsRead,
         Self::SessionsWrite,
+        Self::TicketsWrite,
         Self::WorkspacesWrite,
         Self::UsageRead,
         Self::Admin,
@@ -34,6 +38,7 @@ impl Scope {
         match self {
             Self::SessionsRead => "sessions:read",
             Self::SessionsWrite => "sessions:write",
+            Self::TicketsWrite => "tickets:write",
             Self::WorkspacesWrite => "workspaces:write",
             Self::UsageRead => "usage:read",
             Self::Admin => "admin",
@@ -71,6 +76,7 @@ impl Scopes {
     pub fn allow(self, wanted: Scope) -> bool {
         let granting: &[Scope] = match wanted {
             Scope::SessionsRead => &[Scope::SessionsRead, Scope::SessionsWrite],
+            Scope::TicketsWrite => &[Scope::TicketsWrite, Scope::SessionsWrite],
             Scope::SessionsWrite | Scope::WorkspacesWrite | Scope::UsageRead => &[wanted],
             Scope::Admin => &[],
         };

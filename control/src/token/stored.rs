@@ -60,6 +60,10 @@ impl StoredToken {
         self.rotated_at = Some(now);
     }
 
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|expires_at| now < expires_at)
+    }
+
     /// Takes the same time wherever the difference is.
     pub fn has_hash(&self, hash: &[u8; 32]) -> bool {
         bool::from(self.hash.ct_eq(hash))

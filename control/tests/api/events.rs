@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use portico_core::limits;
 use serde_json::{Value, json};
@@ -62,6 +63,15 @@ impl Listener {
         event
     }
 
+    /// How long it takes until nothing more comes.
+    fn ended(&mut self) -> Duration {
+        let start = Instant::now();
+        let mut last = String::new();
+        self.stream.read_line(&mut last).unwrap();
+        assert_eq!(last, "0\r\n", "the last chunk");
+        start.elapsed()
+    }
+
     fn names(&mut self, count: usize) -> Vec<String> {
         (0..count).map(|_| self.event()["event"].as_str().unwrap().to_owned()).collect()
     }
@@ -104,6 +114,34 @@ fn every_change_is_told_as_it_happens() {
             "session.created",
         ]
     );
+}
+
+#[test]
+fn a_stream_ends_with_its_token() {
+    let world = World::start();
+    let mut admin = world.client();
+    let reads = r#""scopes":["sessions:read"]"#;
+    let others = admin.make_token(&world, "others", reads);
+    let mut others = Listener::start(others, "", &[]);
+    type End = fn(&mut Client);
+    let ends: [(&str, &str, End); 3] = [
+        ("revoked", "", |admin| assert_eq!(admin.delete("/v1/tokens/revoked").status, 204)),
+        ("rotated", "", |admin| {
+            let rotated = admin.send("POST", "/v1/tokens/rotated/rotate", &[], None);
+            assert_eq!(rotated.status, 200);
+        }),
+        ("expired", r#","expires_in_seconds":2"#, |_| {}),
+    ];
+    for (name, more, end) in ends {
+        let listener = admin.make_token(&world, name, &format!("{reads}{more}"));
+        let mut listener = Listener::start(listener, "", &[]);
+        end(&mut admin);
+        let took = listener.ended();
+        let own = if more.is_empty() { 0 } else { 2 };
+        assert!(took < Duration::from_secs(own + 1), "{name}: {took:?}");
+    }
+    admin.create(r#""id":"one""#);
+    assert_eq!(others.event()["event"], "session.created", "the others go on");
 }
 
 #[test]
@@ -206,14 +244,14 @@ fn listeners_are_bounded_and_make_room_when_they_go() {
     refused.assert_problem(429, "too-many-listeners", &[]);
     assert!(refused.header("retry-after").is_some());
     listeners.pop();
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(10);
     loop {
         // The server sees that one has gone when it next looks at its socket.
         let (answer, _stream) = world.client().listen("/v1/events", &[]);
         if answer.status == 200 {
             break;
         }
-        assert!(std::time::Instant::now() < deadline);
+        assert!(Instant::now() < deadline);
         std::thread::yield_now();
     }
 }

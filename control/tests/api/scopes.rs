@@ -5,8 +5,8 @@ use serde_json::json;
 use crate::document::operations;
 use crate::world::{Client, World};
 
-const SCOPES: [&str; 5] =
-    ["sessions:read", "sessions:write", "workspaces:write", "usage:read", "admin"];
+const SCOPES: [&str; 6] =
+    ["sessions:read", "sessions:write", "tickets:write", "workspaces:write", "usage:read", "admin"];
 
 fn with_scope(world: &World, scope: &str) -> Client {
     world.client().make_token(world, &scope.replace(':', "-"), &format!(r#""scopes":["{scope}"]"#))
@@ -14,7 +14,8 @@ fn with_scope(world: &World, scope: &str) -> Client {
 
 /// A scope to write includes the one to read, and `admin` all.
 fn grants(held: &str, needed: &str) -> bool {
-    held == needed || held == "admin" || (held == "sessions:write" && needed == "sessions:read")
+    let included = ["sessions:read", "tickets:write"];
+    held == needed || held == "admin" || (held == "sessions:write" && included.contains(&needed))
 }
 
 #[test]
@@ -93,6 +94,9 @@ fn what_concerns_all_workspaces_is_not_for_a_bounded_token() {
         bounded.delete("/v1/tokens/imaging"),
         bounded.send("POST", "/v1/tokens/imaging/rotate", &[], None),
         bounded.get("/v1/audit"),
+        bounded.get("/v1/access/keys"),
+        bounded.send("POST", "/v1/access/keys", &[], None),
+        bounded.post("/v1/access/revocations", r#"{"user":"bob"}"#),
     ] {
         answer.assert_problem(403, "workspace-out-of-bounds", &[]);
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use portico_control::access::{AccessFollower, SharedAccess};
 use portico_control::api::{self, ApiSettings};
 use portico_control::events::Events;
 use portico_control::feed::{self, FeedHandle, FeedSettings, Follower, Routes};
@@ -35,6 +36,7 @@ pub struct World {
     pub feed: FeedHandle,
     pub metrics: prometheus::Registry,
     pub rules: SharedRules,
+    pub access: SharedAccess,
     keyring: Keyring,
     runtime: Runtime,
     _directory: TempDir,
@@ -71,12 +73,15 @@ impl World {
         let keyring = Keyring::new(Some(&Token::parse(TOKEN).unwrap()));
         let rules = SharedRules::new(AllowList::All, Catalogue::builtin());
         let (events, events_follower) = Events::new();
+        let access = SharedAccess::default();
         let mut settings = ApiSettings {
             domains: Domains::new("https://connect.example.com", None, Some("example.com"))
                 .unwrap(),
             default_routing: Routing::Both,
             default_policy: Policy::Private,
             public_sessions: false,
+            login_lifetime: Duration::from_secs(12 * 60 * 60),
+            access: access.clone(),
             upstream_networks: UpstreamNetworks {
                 allowed: vec!["10.0.0.0/8".parse().unwrap()],
                 ..UpstreamNetworks::default()
@@ -95,6 +100,7 @@ impl World {
             let mut followers = routes(&table);
             followers.push(Box::new(keyring.follower()));
             followers.push(Box::new(rules.follower()));
+            followers.push(Box::new(AccessFollower(access.clone())));
             followers.push(Box::new(events_follower));
             let feed =
                 feed::start(store.clone(), followers, FeedSettings::default()).await.unwrap();
@@ -112,6 +118,7 @@ impl World {
             feed,
             metrics,
             rules,
+            access,
             keyring,
             runtime,
             _directory: directory,

@@ -15,9 +15,11 @@ use super::super::operation::{Access, Operation, Place};
 use super::super::problem::Kind;
 use super::super::wire::{self, Draft, Patch};
 use super::super::{
-    ApiSettings, events, replicas, request, sessions, templates, tokens, workspaces,
+    ApiSettings, access, events, replicas, request, sessions, templates, tickets, tokens,
+    workspaces,
 };
 use super::{all, schemas};
+use crate::access::SharedAccess;
 use crate::events::Events;
 use crate::rules::SharedRules;
 use crate::token::{Keyring, Token};
@@ -28,6 +30,8 @@ fn settings() -> ApiSettings {
         default_routing: Routing::Both,
         default_policy: Policy::Private,
         public_sessions: false,
+        login_lifetime: std::time::Duration::from_secs(3_600),
+        access: SharedAccess::default(),
         upstream_networks: UpstreamNetworks::default(),
         allowed_workspaces: AllowList::All,
         catalogue: Catalogue::builtin(),
@@ -59,7 +63,7 @@ fn asked(read: impl FnOnce(&[u8])) -> BTreeSet<String> {
 #[test]
 fn every_field_that_is_read_is_in_the_schema_and_every_other_is_not() {
     let (settings, secret) = (settings(), Token::generate().unwrap());
-    let read: [(&str, BTreeSet<String>); 7] = [
+    let read: [(&str, BTreeSet<String>); 9] = [
         ("NewSession", asked(|body| drop(Draft::parse(body, &settings)))),
         ("SessionChange", asked(|body| drop(Patch::parse(body, &settings)))),
         ("Bulk", asked(|body| drop(sessions::bulk::read(body)))),
@@ -67,6 +71,8 @@ fn every_field_that_is_read_is_in_the_schema_and_every_other_is_not() {
         ("WorkspaceLimits", asked(|body| drop(workspaces::read_limits(body)))),
         ("NewTemplate", asked(|body| drop(templates::read("a".parse().unwrap(), body)))),
         ("NewToken", asked(|body| drop(tokens::read(body, &secret)))),
+        ("NewTicket", asked(|body| drop(tickets::read(body)))),
+        ("NewRevocation", asked(|body| drop(access::read(body)))),
     ];
     for (schema, asked) in &read {
         assert_eq!(*asked, properties(schema), "{schema}");

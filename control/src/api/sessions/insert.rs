@@ -13,7 +13,7 @@ use super::super::Api;
 use super::super::auth::By;
 use super::super::problem::{Kind, Problem};
 use super::super::wire::Draft;
-use super::internal;
+use super::{internal, no_random};
 use crate::clock;
 use crate::store::{Conflict, Expected, Once, Stored, Write};
 
@@ -40,10 +40,7 @@ pub async fn insert(
     for _ in 0..limits::SESSION_ID_TRIES_MAX {
         let id = match &draft.id {
             Some(id) => id.clone(),
-            None => SessionId::from_random(getrandom::u32().map_err(|error| {
-                tracing::error!(error = %error, "this machine gives no random numbers");
-                internal("this machine gives no random numbers")
-            })?),
+            None => SessionId::from_random(getrandom::u32().map_err(no_random)?),
         };
         let label = draft.label.clone().unwrap_or_else(|| Label::of(&id));
         if api.settings.domains.is_reserved(&label) {

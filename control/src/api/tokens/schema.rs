@@ -65,8 +65,8 @@ fn workspaces() -> Value {
 fn scopes() -> Value {
     json!({
         "type": "array",
-        "description": "What it may do. `sessions:write` includes `sessions:read`, and `admin` \
-                        everything.",
+        "description": "What it may do. `sessions:write` includes `sessions:read` and \
+                        `tickets:write`, and `admin` everything.",
         "items": { "type": "string", "enum": Scope::ALL.map(Scope::as_str) },
         "examples": [["sessions:write"]],
     })
