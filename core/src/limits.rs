@@ -56,6 +56,8 @@ pub const TICKET_LIFETIME_MAX: Duration = Duration::from_secs(60);
 pub const TICKETS_USED_MAX: usize = 100_000;
 /// How long a platform's token that renews a sign-in unseen is kept by a browser.
 pub const REFRESH_COOKIE_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// A platform that answered so recently is taken to be there for the next sign-in.
+pub const OIDC_PRESENCE_TTL: Duration = Duration::from_secs(5);
 /// How often the platform is asked whether it still knows Portico as its client.
 pub const OIDC_CLIENT_CHECK: Duration = Duration::from_secs(10 * 60);
 /// The platform is not asked about one grant again before this, whatever it said.
@@ -313,7 +315,7 @@ pub const OIDC_CACHE_TTL: Duration = Duration::from_secs(60 * 60);
 pub const OIDC_KEYS_REFETCH: Duration = Duration::from_secs(10);
 /// Pause after a fetch that failed, doubled each time up to the second figure.
 pub const OIDC_RETRY_MIN: Duration = Duration::from_secs(1);
-pub const OIDC_RETRY_MAX: Duration = Duration::from_secs(30);
+pub const OIDC_RETRY_MAX: Duration = Duration::from_secs(5);
 /// Keys of a platform: a few in rotation for each algorithm.
 pub const OIDC_KEYS_MAX: usize = 64;
 /// Keys that a token without a key id is tried with: each costs a verification.

@@ -20,7 +20,7 @@ pub struct House {
     pub provider: OidcProvider,
     pub redis: Redis,
     pub control: Member,
-    pub proxies: [Member; 2],
+    pub proxies: Vec<Member>,
     pub authority: Authority,
     tls: Arc<ClientConfig>,
     _files: TempDir,
@@ -54,7 +54,7 @@ impl House {
         let options = more(options);
         let redis = Redis::start();
         let control = Member::start("control", options.clone(), &redis);
-        let proxies = [
+        let proxies = vec![
             Member::start("proxy", options.clone().set("PORTICO_PROXY__IO", "uring"), &redis),
             Member::start("proxy", options, &redis),
         ];
@@ -87,6 +87,18 @@ impl House {
     pub fn client(&self, host: &str) -> Client {
         let address = if host == CONNECT_HOST { self.connect() } else { self.sessions() };
         Client::connect_tls(address, host, self.tls.clone())
+    }
+
+    /// A raw client of the platform.
+    pub fn platform(&self) -> Client {
+        Client::connect_tls(self.provider.address, PLATFORM_HOST, self.tls.clone())
+    }
+
+    /// By SIGKILL, one after the other.
+    pub fn restart_proxies(&mut self) {
+        let proxies = std::mem::take(&mut self.proxies);
+        self.proxies = proxies.into_iter().map(Member::killed_and_restarted).collect();
+        self.provider.reach(&format!("{CONNECT_HOST}:443"), self.connect());
     }
 
     #[track_caller]

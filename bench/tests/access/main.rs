@@ -2,4 +2,6 @@
 //! platform, a real Redis, users in a real browser, and attackers at raw sockets.
 
 mod house;
+mod walker;
 mod sign_in;
+mod durable;

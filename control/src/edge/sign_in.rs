@@ -92,6 +92,7 @@ async fn begin(
     begun: impl FnOnce(String, &Verifier) -> Begun,
     now: Timestamp,
 ) -> Result<Answer, PlatformError> {
+    platform.provider.answers(now).await?;
     let client = platform.client(&*edge.0.store).await?;
     let (Some(id), Some(nonce), Some(verifier)) = (random::<16>(), random::<16>(), random()) else {
         return Ok(failed(edge, 503, "This machine gives no random numbers.", None));

@@ -72,6 +72,24 @@ impl<T> Kept<T> {
         self.value.load().as_ref().map(|kept| kept.value.clone()).ok_or(error)
     }
 
+    /// The same, but what is older than `age_max` is no answer: for who wants to know whether it can
+    /// be fetched at all.
+    pub async fn newest<F>(
+        &self,
+        now: Timestamp,
+        age_max: Duration,
+        fetch: impl FnOnce() -> F,
+    ) -> Result<Arc<T>, OidcError>
+    where
+        F: Future<Output = Result<T, OidcError>>,
+    {
+        let value = self.value(now, age_max, fetch).await?;
+        match (&*self.failure.lock().await, self.fresh(now, age_max)) {
+            (Some(last), None) => Err(last.error.clone()),
+            (Some(_) | None, _) => Ok(value),
+        }
+    }
+
     fn fresh(&self, now: Timestamp, age_max: Duration) -> Option<Arc<T>> {
         let kept = self.value.load();
         kept.as_ref().filter(|kept| apart(now, kept.at) <= age_max).map(|kept| kept.value.clone())

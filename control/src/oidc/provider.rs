@@ -59,6 +59,12 @@ impl Provider {
         Ok(self.document(now).await?.issuer.clone())
     }
 
+    /// Whether it answers: a browser that is sent to a platform that does not is told nothing there.
+    pub async fn answers(&self, now: Timestamp) -> Result<(), OidcError> {
+        let fetch = || discover(&self.outbound, &self.issuers);
+        self.document.newest(now, limits::OIDC_PRESENCE_TTL, fetch).await.map(drop)
+    }
+
     /// Becomes a client of the platform. Each call makes a new one, so its result is kept.
     pub async fn register(
         &self,
