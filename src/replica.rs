@@ -106,20 +106,7 @@ impl Replica {
         }
 
         let metrics = prometheus::Registry::new();
-        let lifetimes = keys::Lifetimes {
-            key: settings.access.key_lifetime,
-            login: settings.access.login_lifetime,
-        };
-        let mut keeps = Vec::new();
-        if settings.access.gate.is_closed() {
-            keeps.push(Keep(tokio::spawn(keys::keep(store.clone(), lifetimes))));
-        }
-        let mut door = None;
-        if role.has_proxy() && settings.access.gate.is_closed() {
-            let edge = access::edge(&settings, table.clone(), store.clone(), metrics.clone())?;
-            keeps.push(Keep(tokio::spawn(edge.clone().keep_registered())));
-            door = Some(Arc::new(EdgeDoor::new(edge)) as Arc<dyn EdgeApp>);
-        }
+        let (door, keeps) = start_access(role, &settings, &table, &store, &metrics)?;
         let start_proxy = |traffic| {
             let proxy = proxy_settings(&settings, upstream_networks.clone());
             Proxy::start(proxy, traffic, table.clone(), door, &metrics)
@@ -222,6 +209,28 @@ impl Replica {
             proxy.join();
         }
     }
+}
+
+/// What signs users in, and what is looked after for it, where the gate is here.
+fn start_access(
+    role: Role,
+    settings: &Settings,
+    table: &SharedTable,
+    store: &Arc<dyn Store>,
+    metrics: &prometheus::Registry,
+) -> Outcome<(Option<Arc<dyn EdgeApp>>, Vec<Keep>)> {
+    let access = &settings.access;
+    if !access.gate.is_closed() {
+        return Ok((None, Vec::new()));
+    }
+    let lifetimes = keys::Lifetimes { key: access.key_lifetime, login: access.login_lifetime };
+    let mut keeps = vec![Keep(tokio::spawn(keys::keep(store.clone(), lifetimes)))];
+    if !role.has_proxy() {
+        return Ok((None, keeps));
+    }
+    let edge = access::edge(settings, table.clone(), store.clone(), metrics.clone())?;
+    keeps.push(Keep(tokio::spawn(edge.clone().keep_registered())));
+    Ok((Some(Arc::new(EdgeDoor::new(edge))), keeps))
 }
 
 /// A store on another machine may be away, also now.

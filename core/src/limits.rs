@@ -63,6 +63,8 @@ pub const OIDC_CLIENT_CHECK: Duration = Duration::from_secs(10 * 60);
 /// The platform is not asked about one grant again before this, whatever it said.
 pub const RECHECK_PAUSE: Duration = Duration::from_secs(10);
 pub const RECHECKS_MAX: usize = 100_000;
+/// Ended connections that wait to be written down, so that a session of thousands ends at once.
+pub const ENDED_QUEUE_MAX: usize = 65_536;
 /// A connection whose grant was taken back: how long a client has to read why.
 pub const REVOKED_CLOSE_TIMEOUT: Duration = Duration::from_millis(250);
 

@@ -114,25 +114,12 @@ impl Proxy {
         let alive_sender = Arc::new(alive_sender);
         let (started, starts) = mpsc::sync_channel(workers);
         let mut threads = Vec::new();
-        for (index, (listeners, counters)) in
-            listeners.per_worker(workers).into_iter().zip(counters.clone()).enumerate()
-        {
-            let seed = Seed {
-                index,
-                io: settings.io,
-                chosen,
-                listeners,
-                counters,
-                shared: shared.clone(),
-                life: life.subscribe(),
-                log: log.clone(),
-            };
-            let (alive, started) = (AliveGuard(alive_sender.clone()), started.clone());
-            let thread = std::thread::Builder::new()
-                .name(format!("worker-{index}"))
-                .spawn(move || seed.run(alive, started))
-                .map_err(StartError::Thread)?;
-            threads.push(thread);
+        let counted = listeners.per_worker(workers).into_iter().zip(counters.clone());
+        for (index, (listeners, counters)) in counted.enumerate() {
+            let (io, shared, log) = (settings.io, shared.clone(), log.clone());
+            let life = life.subscribe();
+            let seed = Seed { index, io, chosen, listeners, counters, shared, life, log };
+            threads.push(seed.sow(AliveGuard(alive_sender.clone()), started.clone())?);
         }
         drop(started);
         let backends = backends(&starts, workers)?;
@@ -271,6 +258,17 @@ impl Drop for AliveGuard {
 }
 
 impl Seed {
+    fn sow(
+        self,
+        alive: AliveGuard,
+        started: mpsc::SyncSender<Result<Backend, StartError>>,
+    ) -> Result<JoinHandle<()>, StartError> {
+        std::thread::Builder::new()
+            .name(format!("worker-{}", self.index))
+            .spawn(move || self.run(alive, started))
+            .map_err(StartError::Thread)
+    }
+
     fn run(self, _alive: AliveGuard, started: mpsc::SyncSender<Result<Backend, StartError>>) {
         if let Err(error) = pin_to_core(self.index) {
             tracing::debug!(worker = self.index, %error, "the worker is not pinned to a core");

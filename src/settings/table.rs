@@ -2,8 +2,12 @@
 //! example file and `deploy/SETTINGS.md` are all made from it: a setting that is not here does
 //! not exist.
 
+mod access;
+
+use std::sync::LazyLock;
+
 /// One setting.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Key {
     /// As in the file: `proxy.http`.
     pub name: &'static str,
@@ -57,7 +61,11 @@ const fn key(
     Key { name, shape, form, default, short_flag: None, help }
 }
 
-pub static KEYS: &[Key] = &[
+/// All of them, in the order in which they are told.
+pub static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| [TRAFFIC, access::KEYS, OPERATION].concat());
+
+/// What clients reach, and how.
+static TRAFFIC: &[Key] = &[
     key(
         "connect_url",
         Url,
@@ -176,177 +184,10 @@ pub static KEYS: &[Key] = &[
         Unset { meaning: "none", example: "/etc/portico/tls.crt:/etc/portico/tls.key" },
         "PEM files, chosen by server name; the first is used when none fits.",
     ),
-    key(
-        "access.mode",
-        Text,
-        "closed or open",
-        Value("closed"),
-        "closed asks everybody for a grant; open lets everybody in, for where the gate is elsewhere.",
-    ),
-    key(
-        "access.issuer",
-        Url,
-        "URL",
-        Unset { meaning: "found at platform_url", example: "https://platform.example.com/api" },
-        "The OpenID provider where users sign in.",
-    ),
-    key(
-        "access.client_id",
-        Text,
-        "text",
-        Unset { meaning: "registered by itself", example: "portico" },
-        "The client that the provider knows Portico as; needs a secret.",
-    ),
-    key(
-        "access.client_secret",
-        Secret,
-        "text",
-        Unset { meaning: "see access.client_secret_file", example: "" },
-        "The secret of access.client_id; prefer the file.",
-    ),
-    key(
-        "access.client_secret_file",
-        Text,
-        "file",
-        Unset { meaning: "none", example: "/run/secrets/portico-client" },
-        "A file that holds the secret of access.client_id.",
-    ),
-    key(
-        "access.registration_token",
-        Secret,
-        "text",
-        Unset { meaning: "see access.registration_token_file", example: "" },
-        "The provider's initial access token, with which Portico registers itself; prefer the file.",
-    ),
-    key(
-        "access.registration_token_file",
-        Text,
-        "file",
-        Unset { meaning: "none", example: "/run/secrets/portico-registration" },
-        "A file that holds the provider's initial access token.",
-    ),
-    key(
-        "access.client_name",
-        Text,
-        "text",
-        Value("portico"),
-        "The name under which Portico registers itself.",
-    ),
-    key(
-        "access.scopes",
-        List,
-        "list of scopes",
-        Value("openid,profile"),
-        "What is asked for at a sign-in; with offline_access sign-ins are renewed unseen.",
-    ),
-    key(
-        "access.user_claim",
-        Text,
-        "text",
-        Value("sub"),
-        "The claim that names a user as sessions name their owner.",
-    ),
-    key(
-        "access.workspaces_claim",
-        Text,
-        "text",
-        Value("workspaces"),
-        "The claim with the workspaces that a user is a member of.",
-    ),
-    key(
-        "access.login_lifetime",
-        Text,
-        "duration",
-        Value("12h"),
-        "How long a sign-in lasts before the provider is asked again.",
-    ),
-    key(
-        "access.grant_lifetime",
-        Text,
-        "duration",
-        Value("15m"),
-        "How long a grant lasts that is not used; in use it is renewed.",
-    ),
-    key(
-        "access.key_lifetime",
-        Text,
-        "duration",
-        Value("24h"),
-        "How old the key gets with which grants are signed, before another takes its place.",
-    ),
-    key(
-        "access.default_policy",
-        Text,
-        "private, workspace, users or public",
-        Value("private"),
-        "Who may open a session whose creator does not say.",
-    ),
-    key(
-        "access.public_sessions",
-        Text,
-        "true or false",
-        Value("false"),
-        "Whether sessions may be open to everybody.",
-    ),
-    key(
-        "access.path_sharing",
-        Text,
-        "true or false",
-        Value("false"),
-        "Whether others than its owner may open a session by path, which can act as they there.",
-    ),
-    key(
-        "access.identity_headers",
-        List,
-        "list of header names",
-        Value(""),
-        "Headers besides X-Connect-Sub that tell a tool who asks; nobody else can send them.",
-    ),
-    key(
-        "access.allowed_origins",
-        List,
-        "list of origins",
-        Value(""),
-        "Sites besides platform_url whose pages may call sessions and show them in frames.",
-    ),
-    key(
-        "access.webhook_url",
-        Url,
-        "URL",
-        Unset { meaning: "nobody is asked", example: "https://platform.example.com/api/authorize" },
-        "The platform's endpoint that is asked before anybody is let in.",
-    ),
-    key(
-        "access.webhook_token",
-        Secret,
-        "text",
-        Unset { meaning: "see access.webhook_token_file", example: "" },
-        "The bearer token for access.webhook_url; prefer the file.",
-    ),
-    key(
-        "access.webhook_token_file",
-        Text,
-        "file",
-        Unset { meaning: "none", example: "/run/secrets/portico-webhook" },
-        "A file that holds the bearer token for access.webhook_url.",
-    ),
-    key(
-        "access.webhook_timeout",
-        Text,
-        "duration",
-        Value("2s"),
-        "How long access.webhook_url may take; then it is a no for those who are new.",
-    ),
-    key(
-        "access.ca_file",
-        Text,
-        "file",
-        Unset {
-            meaning: "those that this machine trusts",
-            example: "/etc/portico/platform-ca.crt",
-        },
-        "More certificates (PEM) by which the provider and the webhook are trusted.",
-    ),
+];
+
+/// The control plane, the store and the log.
+static OPERATION: &[Key] = &[
     key("control.listen", Text, "address", Value("127.0.0.1:7080"), "Where the /v1 API listens."),
     key(
         "control.token",

@@ -2,9 +2,7 @@
 //! and that the documents made from the table are not stale.
 
 mod access;
-
 mod store;
-
 mod workspaces;
 
 use std::path::{Path, PathBuf};

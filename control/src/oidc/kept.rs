@@ -72,7 +72,7 @@ impl<T> Kept<T> {
         self.value.load().as_ref().map(|kept| kept.value.clone()).ok_or(error)
     }
 
-    /// The same, but what is older than `age_max` is no answer: for who wants to know whether it can
+    /// The same, but what is older than `age_max` is no answer: for who wants to know if it can
     /// be fetched at all.
     pub async fn newest<F>(
         &self,

@@ -59,7 +59,7 @@ impl Provider {
         Ok(self.document(now).await?.issuer.clone())
     }
 
-    /// Whether it answers: a browser that is sent to a platform that does not is told nothing there.
+    /// Whether it answers: who is sent to a platform that does not is told nothing there.
     pub async fn answers(&self, now: Timestamp) -> Result<(), OidcError> {
         let fetch = || discover(&self.outbound, &self.issuers);
         self.document.newest(now, limits::OIDC_PRESENCE_TTL, fetch).await.map(drop)

@@ -1,5 +1,5 @@
-//! Where frames of a WebSocket end (RFC 6455 §5.2), in one direction, as its bytes go by: a frame of
-//! the edge's own may be put only between two of them. Nothing is changed, unmasked or kept.
+//! Where frames of a WebSocket end (RFC 6455 §5.2), in one direction, as its bytes go by: a frame
+//! of the edge's own may be put only between two of them. Nothing is changed, unmasked or kept.
 
 /// The position in a stream of frames.
 #[derive(Debug, Clone, Copy, Default)]

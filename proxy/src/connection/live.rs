@@ -1,5 +1,5 @@
-//! What a connection was let in to, and by what: kept while a request or a relay is under way, to be
-//! judged again when something is taken back.
+//! What a connection was let in to, and by what: kept while a request or a relay is under way, to
+//! be judged again when something is taken back.
 
 use std::sync::Arc;
 
