@@ -17,6 +17,7 @@ use super::{Options, eventually};
 #[derive(Debug)]
 pub struct Member {
     pub http: Option<SocketAddr>,
+    pub https: Option<SocketAddr>,
     pub control: Option<SocketAddr>,
     pub management: SocketAddr,
     // Before the directory: the process ends first.
@@ -51,6 +52,7 @@ impl Member {
         };
         Self {
             http: address(&addresses["http"][0]),
+            https: address(&addresses["https"][0]),
             control: address(&addresses["control"]),
             management: address(&addresses["management"]).expect("the management listener"),
             process,

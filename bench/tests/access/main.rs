@@ -1,0 +1,5 @@
+//! Who may open which session: the real binary with its gate closed, a real OpenID provider as the
+//! platform, a real Redis, users in a real browser, and attackers at raw sockets.
+
+mod house;
+mod sign_in;
