@@ -346,8 +346,8 @@ pub const SEALING_KEYS_MAX: usize = 64;
 /// Keys of grants: far more than are exchanged within the longest login. An operator's haste, or a
 /// script's, does not fill the store.
 pub const SIGNING_KEYS_MAX: usize = 64;
-/// A key that an operator asks for signs sooner than one that comes by itself (`KEY_LEAD`): somebody
-/// may wait for it. Replicas hear of it within a second.
+/// A key that an operator asks for signs sooner than one that comes by itself (`KEY_LEAD`), because
+/// somebody may wait for it. Replicas hear of it within a second.
 pub const KEY_EXCHANGE_LEAD: Duration = Duration::from_secs(10);
 
 const _: () = assert!(REQUEST_LINE_BYTES_MAX < HEAD_BYTES_MAX);

@@ -1,4 +1,4 @@
-//! The handler of `/v1/sessions/{id}/tickets`: the platform, which has asked its user already, sends
+//! The handler of `/v1/sessions/{id}/tickets`: the platform, which knows its user already, sends
 //! the user straight into a session. A ticket is in the one answer that makes it and nowhere else.
 
 use std::sync::Arc;

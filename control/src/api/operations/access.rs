@@ -1,5 +1,5 @@
-//! The operations on who is let in: tickets into a session, who is connected to it, keys, and taking
-//! grants back.
+//! The operations on who is let in: tickets into a session, who is connected to it, keys, and
+//! taking grants back.
 
 use portico_core::limits;
 use serde_json::json;

@@ -15,9 +15,10 @@ fn listen() -> Operation {
     Operation::new(Get, "/v1/events", events::listen)
         .named("listen", Tag::Operations, "Listen to changes")
         .described(
-            "A stream of server-sent events that ends only with its token. Without a place to go on from it \
-             begins with the next change. Where the changes that were missed are not kept any \
-             more, `reset` tells so first. A token that is bound to workspaces hears of those.",
+            "A stream of server-sent events that ends only with its token. Without a place to go \
+             on from it begins with the next change. Where the changes that were missed are not \
+             kept any more, `reset` tells so first. A token that is bound to workspaces hears of \
+             those.",
         )
         .needing(&[SessionsRead])
         .taking([
