@@ -107,11 +107,9 @@ impl Replica {
 
         let metrics = prometheus::Registry::new();
         let (door, keeps) = start_access(role, &settings, &table, &store, &metrics)?;
-        let start_proxy = |traffic| {
-            let proxy = proxy_settings(&settings, upstream_networks.clone());
-            Proxy::start(proxy, traffic, table.clone(), door, &metrics)
-        };
-        let proxy = traffic.map(start_proxy).transpose()?;
+        let for_proxy = proxy_settings(&settings, upstream_networks.clone());
+        let start = |traffic| Proxy::start(for_proxy, traffic, table.clone(), door, &metrics);
+        let proxy = traffic.map(start).transpose()?;
         metrics.register(Box::new(log.dropped()?)).map_err(Failure::ours)?;
         let heart = start_heart(role, store.clone(), proxy.as_ref())?;
 

@@ -138,10 +138,10 @@ mod tests {
             (99, vec![1]),
             (100, vec![1, 2]),
             (101, vec![1, 2]),
-            // The second signs from 160 on.
-            (260, vec![1, 2, 3]),
-            (160 + 500 + 60, vec![1, 2, 3, 4]),
-            (160 + 500 + 61, vec![2, 3, 4]),
+            // The second signs from 110 on.
+            (210, vec![1, 2, 3]),
+            (110 + 500 + 10, vec![1, 2, 3, 4]),
+            (110 + 500 + 11, vec![2, 3, 4]),
         ] {
             look(&store, LIFETIMES, at(seconds)).await.unwrap();
             assert_eq!(ids(&store).await, expected, "after {seconds} s");

@@ -47,12 +47,12 @@ pub const KEYS_CHECK: Duration = Duration::from_secs(60);
 pub const KEYS_RETRY: Duration = Duration::from_secs(1);
 /// A new key signs so long after it was made: every replica knows it by then, and one that does not
 /// has lost its store for longer than that.
-pub const KEY_LEAD: Duration = Duration::from_secs(60);
+pub const KEY_LEAD: Duration = Duration::from_secs(10);
 /// What a process says of itself with a heartbeat: who is connected, about 10,000 users.
 pub const BEAT_NOTE_BYTES_MAX: usize = 1024 * 1024;
 /// A ticket, from being made to being used.
 pub const TICKET_LIFETIME_MAX: Duration = Duration::from_secs(60);
-/// Tickets of sign-ins that a process remembers as used, each for a minute: 1,600 sign-ins a second.
+/// Tickets of sign-ins that a process remembers as used, each for a minute: 1,600 a second.
 pub const TICKETS_USED_MAX: usize = 100_000;
 /// How long a platform's token that renews a sign-in unseen is kept by a browser.
 pub const REFRESH_COOKIE_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -346,9 +346,6 @@ pub const SEALING_KEYS_MAX: usize = 64;
 /// Keys of grants: far more than are exchanged within the longest login. An operator's haste, or a
 /// script's, does not fill the store.
 pub const SIGNING_KEYS_MAX: usize = 64;
-/// A key that an operator asks for signs sooner than one that comes by itself (`KEY_LEAD`), because
-/// somebody may wait for it. Replicas hear of it within a second.
-pub const KEY_EXCHANGE_LEAD: Duration = Duration::from_secs(10);
 
 const _: () = assert!(REQUEST_LINE_BYTES_MAX < HEAD_BYTES_MAX);
 const _: () = assert!(TRAILER_BYTES_MAX <= HEAD_BYTES_MAX);

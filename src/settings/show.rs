@@ -56,7 +56,7 @@ pub fn markdown() -> String {
          | key | environment, flag | value | default | what it does |\n\
          | --- | --- | --- | --- | --- |\n",
     );
-    for key in KEYS {
+    for key in KEYS.iter() {
         let mut names = format!("`{}`", key.environment());
         for flag in key.flag().into_iter().chain(key.short_flag.map(str::to_owned)) {
             let _ = write!(names, " `--{flag}`");
@@ -116,7 +116,7 @@ pub fn example() -> String {
          #   portico serve --config portico.toml\n",
     );
     let mut section = "";
-    for key in KEYS {
+    for key in KEYS.iter() {
         if key.section() != section {
             section = key.section();
             let _ = writeln!(text, "\n[{section}]");

@@ -3,6 +3,7 @@
 //! not exist.
 
 mod access;
+mod store;
 
 use std::sync::LazyLock;
 
@@ -62,7 +63,8 @@ const fn key(
 }
 
 /// All of them, in the order in which they are told.
-pub static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| [TRAFFIC, access::KEYS, OPERATION].concat());
+pub static KEYS: LazyLock<Vec<Key>> =
+    LazyLock::new(|| [TRAFFIC, access::KEYS, CONTROL, store::KEYS, LOG].concat());
 
 /// What clients reach, and how.
 static TRAFFIC: &[Key] = &[
@@ -186,8 +188,8 @@ static TRAFFIC: &[Key] = &[
     ),
 ];
 
-/// The control plane, the store and the log.
-static OPERATION: &[Key] = &[
+/// The listeners of the control plane.
+static CONTROL: &[Key] = &[
     key("control.listen", Text, "address", Value("127.0.0.1:7080"), "Where the /v1 API listens."),
     key(
         "control.token",
@@ -235,83 +237,9 @@ static OPERATION: &[Key] = &[
         Value("127.0.0.1:9090"),
         "Where /metrics, /healthz, /readyz and POST /drain listen.",
     ),
-    key(
-        "store.url",
-        Url,
-        "embedded:DIR, or a Redis URL",
-        Value("embedded:/var/lib/portico"),
-        "Where sessions are: a directory, or redis[s]://, redis[s]+sentinel:// or …+cluster://.",
-    ),
-    key(
-        "store.username",
-        Text,
-        "text",
-        Unset { meaning: "that of store.url, else Redis' default user", example: "portico" },
-        "The ACL user of the Redis; goes before that of store.url.",
-    ),
-    key(
-        "store.password",
-        Secret,
-        "text",
-        Unset { meaning: "that of store.url", example: "" },
-        "The password of the Redis; goes before that of store.url. Prefer store.password_file.",
-    ),
-    key(
-        "store.password_file",
-        Text,
-        "file",
-        Unset { meaning: "none", example: "/run/secrets/redis-password" },
-        "A file that holds the password of the Redis.",
-    ),
-    key(
-        "store.prefix",
-        Text,
-        "text",
-        Value("portico"),
-        "What the keys in the Redis begin with, in braces: one for each Portico that shares it.",
-    ),
-    key(
-        "store.ca_file",
-        Text,
-        "file",
-        Unset { meaning: "those that this machine trusts", example: "/etc/portico/redis-ca.crt" },
-        "The certificates (PEM) by which a Redis with TLS is trusted.",
-    ),
-    key(
-        "store.cert_file",
-        Text,
-        "file",
-        Unset { meaning: "none", example: "/etc/portico/redis.crt" },
-        "The certificate chain (PEM) to show to the Redis; needs store.key_file.",
-    ),
-    key(
-        "store.key_file",
-        Text,
-        "file",
-        Unset { meaning: "none", example: "/etc/portico/redis.key" },
-        "The private key (PEM) of store.cert_file.",
-    ),
-    key(
-        "store.tls_insecure",
-        Text,
-        "true or false",
-        Value("false"),
-        "Whether any certificate of the Redis is taken: whoever is in between can change all.",
-    ),
-    key(
-        "store.cache",
-        Text,
-        "file, or off",
-        Value("/var/lib/portico/routes.cache"),
-        "Where what the Redis last held is kept, for a start without it; `.ROLE` is put behind.",
-    ),
-    key(
-        "store.stale_max",
-        Text,
-        "duration, or off",
-        Value("off"),
-        "How long routes are served while the Redis is away; off is for as long as it takes.",
-    ),
+];
+
+static LOG: &[Key] = &[
     key(
         "log.level",
         Text,
@@ -382,7 +310,7 @@ mod tests {
     #[test]
     fn every_key_and_flag_is_there_once_and_its_help_is_a_sentence() {
         let mut seen = std::collections::HashSet::new();
-        for key in KEYS {
+        for key in KEYS.iter() {
             assert!(key.help.ends_with('.') && key.help.len() < 100, "{}", key.name);
             let names = [Some(key.name.to_owned()), key.flag(), key.short_flag.map(str::to_owned)];
             for name in names.into_iter().flatten().collect::<std::collections::HashSet<_>>() {

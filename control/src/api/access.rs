@@ -56,7 +56,7 @@ pub async fn add_key(State(api): State<Arc<Api>>, by: By) -> Answer {
         // Also of one that cannot be read: its name is taken.
         let largest = documents.iter().filter_map(number).max().unwrap_or(0);
         let id = largest.checked_add(1).map(KeyId).ok_or_else(|| internal("no key id is left"))?;
-        let key = Key::new(id, secret, clock::now().plus(limits::KEY_EXCHANGE_LEAD));
+        let key = Key::new(id, secret, clock::now().plus(limits::KEY_LEAD));
         let write = Write::PutDocument {
             key: key_document(id),
             body: key.encode(),

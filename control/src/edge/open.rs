@@ -8,7 +8,7 @@ use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use portico_core::access::{Invalid, Login, START_COOKIE, Ticket};
-use portico_core::domain::LabelText;
+use portico_core::domain::{LabelText, PATH_PREFIX};
 use portico_core::http::decide::{By, Door};
 use portico_core::limits;
 use portico_core::page::Action;
@@ -150,7 +150,12 @@ async fn redeem(
         Door::Connect => (session.and_then(|label| LabelText::new(label.as_bytes())), "path"),
     };
     let label = label.ok_or(Refusal::Invalid(Invalid::OtherSession))?;
-    let place = Place::find(&edge.0, label.as_str(), by, &ticket.to)
+    // It says where on the session, on whatever URL that is.
+    let to = match door {
+        Door::Session(_) => ticket.to.to_string(),
+        Door::Connect => format!("{PATH_PREFIX}{}{}", label.as_str(), ticket.to),
+    };
+    let place = Place::find(&edge.0, label.as_str(), by, &to)
         .filter(|place| *place.route.session() == *ticket.session.as_str())
         .filter(|place| place.route.created_at == ticket.session_created_at)
         .ok_or(Refusal::Invalid(Invalid::OtherSession))?;
