@@ -4,11 +4,14 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use portico_bench::world::browser::{Page, Socket};
+use portico_bench::world::oidc::PLATFORM_HOST;
 use portico_bench::world::tool::Tool;
+use portico_bench::world::upstream::Upstream;
 use portico_bench::world::{CONNECT_HOST, TOOL_PATIENCE, eventually};
 use serde_json::json;
 
-use crate::house::{House, url};
+use crate::house::{House, host, url};
+use crate::walker::Walker;
 
 /// Opens a notebook from the launcher and runs a cell, as a scientist does.
 fn compute(page: &Page, code: &str, expected: &str) {
@@ -60,6 +63,13 @@ fn users_sign_in_at_the_platform_and_compute_and_who_is_removed_is_cut_within_a_
     bob.open(&format!("{}/lab/workspaces/bob", url("lab1")));
     compute(&bob, "5*5", "25");
 
+    eventually("both are told to be connected", || {
+        let told = house.api("GET", "/v1/sessions/lab1/connections", None, 200).json();
+        let items = told["items"].as_array().cloned().unwrap_or_default();
+        let users: Vec<_> = items.iter().filter_map(|item| item["user"].as_str()).collect();
+        (users == ["ada", "bob"]).then_some(())
+    });
+
     house.change("lab1", &json!({ "allowed_users": [] }));
     let removed = now();
     // The one that was open: the page tries again, and is refused.
@@ -75,4 +85,41 @@ fn users_sign_in_at_the_platform_and_compute_and_who_is_removed_is_cut_within_a_
     let closed_for_ada =
         ada.sockets().iter().any(|socket| socket.closed.is_some_and(|c| c.code == 4403));
     assert!(!closed_for_ada, "the owner stays");
+}
+
+#[test]
+fn a_session_that_starts_says_so_after_the_sign_in_and_never_before() {
+    let house = House::start();
+    house.session("slow", "http://127.0.0.1:9", json!({ "state": "starting" }));
+    let mut stranger = Walker::new(&house, "eve");
+    let response = stranger.open(&format!("{}/", url("slow")));
+    assert_eq!(response.status, 403, "{}", response.text());
+    assert!(!response.text().contains("starting"), "{}", response.text());
+    let mut ada = Walker::new(&house, "ada");
+    let response = ada.open(&format!("{}/", url("slow")));
+    assert_eq!(response.status, 503);
+    assert!(response.text().contains("The session is starting"), "{}", response.text());
+    let program = house.client(&host("slow")).get(&host("slow"), "/api");
+    assert_eq!(program.status, 401, "a program is told nothing but that");
+}
+
+#[test]
+fn a_sign_in_is_renewed_unseen_with_the_token_that_the_platform_gave_for_it() {
+    let house = House::start_with(|options| {
+        options.set("PORTICO_ACCESS__SCOPES", "openid,profile,offline_access")
+    });
+    let upstream = Upstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntool");
+    house.session("one", &upstream.url(), json!({}));
+    let mut ada = Walker::new(&house, "ada");
+    assert_eq!(ada.open(&format!("{}/", url("one"))).status, 200);
+    assert!(ada.has("__Host-portico-refresh"), "the platform gives a token for later");
+    for turn in 0..2 {
+        // As if its time were over, and the platform had forgotten who sat at that browser.
+        ada.drop("__Host-portico-login");
+        ada.forget(&host("one"));
+        ada.forget(PLATFORM_HOST);
+        assert_eq!(ada.open(&format!("{}/", url("one"))).status, 200, "{turn}");
+    }
+    assert_eq!(ada.asked, 1, "only the first time");
+    assert_eq!(house.metric("portico_sign_ins_total", "outcome=\"refreshed\""), 2.0);
 }

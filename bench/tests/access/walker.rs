@@ -42,6 +42,14 @@ impl<'h> Walker<'h> {
         Some(u32::from_be_bytes(token.get(2..6)?.try_into().ok()?))
     }
 
+    pub fn has(&self, cookie: &str) -> bool {
+        self.cookies.keys().any(|(_, _, name)| name == cookie)
+    }
+
+    pub fn drop(&mut self, cookie: &str) {
+        self.cookies.retain(|(_, _, name), _| name != cookie);
+    }
+
     pub fn forget(&mut self, host: &str) {
         self.cookies.retain(|(of, ..), _| of != host);
     }

@@ -46,6 +46,11 @@ impl Platform {
         Self { provider, scopes, source: client, known: Mutex::new(None) }
     }
 
+    /// Whether sign-ins are to be renewed unseen.
+    pub fn asks_for_later(&self) -> bool {
+        self.scopes.split(' ').any(|scope| scope == "offline_access")
+    }
+
     /// As whom to go there. One at a time: two that register at once would be two clients.
     pub async fn client(&self, store: &dyn Store) -> Result<Client, PlatformError> {
         let wanted = match &self.source {

@@ -18,7 +18,9 @@ use super::place::Place;
 use super::platform::{Platform, PlatformError};
 use super::{Edge, random};
 use crate::clock;
-use crate::oidc::{AuthorizeRequest, Callback, Fault, OidcError, Outcome, SignedIn, Verifier};
+use crate::oidc::{
+    AuthorizeRequest, Callback, Fault, OidcError, Outcome, Prompt, SignedIn, Verifier,
+};
 use crate::sealed::Sealer;
 use crate::secret::Secret;
 
@@ -104,7 +106,8 @@ async fn begin(
         nonce: &nonce,
         challenge: &verifier.challenge(),
         scopes: &platform.scopes,
-        prompt: None,
+        // OpenID Connect Core §11: nobody gives a token for later without having been asked.
+        prompt: platform.asks_for_later().then_some(Prompt::Consent),
     };
     let to = platform.provider.authorize_url(&client, &asked, now).await?;
     let begun = serde_json::to_vec(&begun(nonce.clone(), &verifier)).unwrap_or_default();
