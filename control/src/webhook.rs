@@ -8,6 +8,8 @@ use axum::body::Bytes;
 use axum::http::{HeaderValue, Request, StatusCode, header};
 use http_body_util::Full;
 use portico_core::limits;
+use portico_core::route::Route;
+use portico_core::session::Name;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -70,6 +72,18 @@ struct Wire {
     allow: bool,
     ttl_seconds: Option<u64>,
     reason: Option<String>,
+}
+
+impl<'a> Question<'a> {
+    pub fn about(user: &'a Name, route: &'a Route) -> Self {
+        Self {
+            user: user.as_str(),
+            session: route.session(),
+            workspace: route.workspace.name.as_str(),
+            owner: route.owner.as_str(),
+            policy: route.access.policy.as_str(),
+        }
+    }
 }
 
 impl Webhook {

@@ -46,14 +46,7 @@ pub async fn decide(edge: &Edge, place: &Place, login: &Login) -> Decided {
     if !may(true) {
         return Decided::Denied(gate.who_may(route, place.by));
     }
-    let question = Question {
-        user: login.user.as_str(),
-        session: route.session(),
-        workspace: route.workspace.name.as_str(),
-        owner: route.owner.as_str(),
-        policy: route.access.policy.as_str(),
-    };
-    match webhook.ask(&question).await {
+    match webhook.ask(&Question::about(&login.user, route)).await {
         Ok(Word::Allow { ttl }) => {
             let until = clock::now().plus(ttl).min(login.until);
             Decided::Admitted(Admission { member: true, recheck: true, until })

@@ -69,14 +69,7 @@ async fn asked(
     grant: &Grant,
     route: &Route,
 ) -> Option<Timestamp> {
-    let question = Question {
-        user: grant.user.as_str(),
-        session: route.session(),
-        workspace: route.workspace.name.as_str(),
-        owner: route.owner.as_str(),
-        policy: route.access.policy.as_str(),
-    };
-    match webhook.ask(&question).await {
+    match webhook.ask(&Question::about(&grant.user, route)).await {
         Ok(Answer::Allow { ttl }) => {
             inner.counters.rechecks("allowed");
             let end_of_login = grant.login.at.plus(inner.settings.login_lifetime);
