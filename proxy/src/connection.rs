@@ -81,14 +81,22 @@ pub(crate) async fn serve(
     }
 }
 
-async fn relay_to_its_end(relay: Relay, journal: Journal, watched: Watched, ended: Ended) {
-    let present = watched.watch.present(&ended.0.shared.presence);
-    let relayed = relay.run(&ended.0, &watched.watch, journal.entered.as_ref()).await;
-    journal.relayed(&ended.0, relayed);
-    drop(present);
-    // The slot first: who is told of the end counts what is left.
-    drop(watched);
-    drop(ended);
+#[expect(clippy::manual_async_fn, reason = "it would keep a second place for its arguments")]
+fn relay_to_its_end(
+    relay: Relay,
+    journal: Journal,
+    watched: Watched,
+    ended: Ended,
+) -> impl Future<Output = ()> {
+    async move {
+        let present = watched.watch.present(&ended.0.shared.presence);
+        let relayed = relay.run(&ended.0, &watched.watch, journal.entered.as_ref()).await;
+        journal.relayed(&ended.0, relayed);
+        drop(present);
+        // The slot first: who is told of the end counts what is left.
+        drop(watched);
+        drop(ended);
+    }
 }
 
 /// Counts a connection down when its task ends, however it does.

@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::net::Shutdown;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use portico_core::http::websocket::{CLOSE_FORBIDDEN, Frames, close_frame};
@@ -63,12 +63,14 @@ impl Relay {
         counters.relays_open.add(1);
         watch.set_upstream(Some(self.upstream.socket().clone()));
         watch.begin(Phase::Relay);
+        let course = Course { watch, counters, entered };
         let up = Way {
             from: &self.client,
             to: &self.upstream,
             early: &self.from_client,
             frames: None,
             directions: (Direction::ClientIn, Direction::UpstreamOut),
+            course: &course,
         };
         let down = Way {
             from: &self.upstream,
@@ -76,15 +78,18 @@ impl Relay {
             early: &self.from_upstream,
             frames: Some(&self.frames),
             directions: (Direction::UpstreamIn, Direction::ClientOut),
+            course: &course,
         };
-        let down = async {
-            let bytes = down.copy(watch, counters, entered).await;
+        let up = pin!(up.copy());
+        let down = pin!(async {
+            let bytes = down.copy().await;
             if watch.revoked() {
-                self.say_goodbye().await;
+                // On the heap: nearly no relay comes here, and all would have to have room for it.
+                Box::pin(self.say_goodbye()).await;
             }
             bytes
-        };
-        let (from_client, from_upstream) = both(up.copy(watch, counters, entered), down).await;
+        });
+        let (from_client, from_upstream) = both(up, down).await;
         // Both directions have ended, so nothing is in flight: the last of the close sequence.
         self.client.socket().shutdown(Shutdown::Both);
         self.upstream.socket().shutdown(Shutdown::Both);
@@ -106,11 +111,14 @@ impl Relay {
 }
 
 /// Awaits both; `a` is always polled before `b`, which so sees at once what `a` has done.
-/// `tokio::join!` does the same in turns, with bookkeeping for any number, at every message.
-pub(crate) async fn both<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (A, B) {
-    let (mut a, mut b) = (pin!(a), pin!(b));
+/// `tokio::join!` does the same in turns, with bookkeeping for any number, at every message. They
+/// are pinned by the caller, because an async function would keep a second place for each.
+pub(crate) fn both<A: Future, B: Future>(
+    mut a: Pin<&mut A>,
+    mut b: Pin<&mut B>,
+) -> impl Future<Output = (A::Output, B::Output)> {
     let (mut from_a, mut from_b) = (None, None);
-    poll_fn(|context| {
+    poll_fn(move |context| {
         if from_a.is_none()
             && let Poll::Ready(output) = a.as_mut().poll(context)
         {
@@ -129,7 +137,13 @@ pub(crate) async fn both<A, B>(a: impl Future<Output = A>, b: impl Future<Output
             }
         }
     })
-    .await
+}
+
+/// What both directions tell of their progress.
+struct Course<'a> {
+    watch: &'a Watch,
+    counters: &'a WorkerCounters,
+    entered: Option<&'a Entered>,
 }
 
 /// One direction.
@@ -140,52 +154,61 @@ struct Way<'a> {
     early: &'a Cell<Chunk>,
     frames: Option<&'a Cell<Option<Frames>>>,
     directions: (Direction, Direction),
+    course: &'a Course<'a>,
 }
 
 impl Way<'_> {
-    async fn copy(
-        &self,
-        watch: &Watch,
-        counters: &WorkerCounters,
-        entered: Option<&Entered>,
-    ) -> u64 {
-        let Self { from, to, early, directions, .. } = self;
+    /// An idle relay keeps all that stands here across an `await`: as little as there can be.
+    async fn copy(&self) -> u64 {
         let mut total = 0;
         loop {
-            let mut chunk = early.replace(Chunk::EMPTY);
+            let mut chunk = self.early.replace(Chunk::EMPTY);
             if chunk.is_empty() {
-                match from.recv().await {
+                match self.from.recv().await {
                     Ok(received) if !received.is_empty() => chunk = received,
-                    Ok(_) if self.frames.is_some() && watch.revoked() => return total,
                     Ok(_) => {
-                        to.close_write().await;
-                        watch.half_closed(limits::HALF_CLOSED_TIMEOUT);
+                        self.end().await;
                         return total;
                     }
                     Err(_) => break,
                 }
-                counters.bytes.at(directions.0).add(chunk.len() as u64);
+                self.course.counters.bytes.at(self.directions.0).add(chunk.len() as u64);
             }
             let bytes = chunk.len() as u64;
             self.count_frames(&chunk);
-            if to.send(chunk).await.0.is_err() {
+            if self.to.send(chunk).await.0.is_err() {
                 break;
             }
-            counters.bytes.at(directions.1).add(bytes);
             total += bytes;
-            if let Some(entered) = entered {
-                entered.charge(bytes);
-            }
-            watch.moved(limits::HALF_CLOSED_TIMEOUT);
+            self.passed(bytes);
         }
         // One direction failed: the other one must not wait for a peer that is gone, and no side
         // may take what it has for the whole. Over TLS an end without `close_notify` is such a
         // failure.
-        if !watch.ended() {
-            from.socket().reset();
-            to.socket().reset();
+        if !self.course.watch.ended() {
+            self.from.socket().reset();
+            self.to.socket().reset();
         }
         total
+    }
+
+    /// The one side has ended its stream, and so do we towards the other.
+    async fn end(&self) {
+        let watch = self.course.watch;
+        if self.frames.is_some() && watch.revoked() {
+            return;
+        }
+        self.to.close_write().await;
+        watch.half_closed(limits::HALF_CLOSED_TIMEOUT);
+    }
+
+    fn passed(&self, bytes: u64) {
+        let Course { watch, counters, entered } = self.course;
+        counters.bytes.at(self.directions.1).add(bytes);
+        if let Some(entered) = entered {
+            entered.charge(bytes);
+        }
+        watch.moved(limits::HALF_CLOSED_TIMEOUT);
     }
 
     fn count_frames(&self, chunk: &[u8]) {

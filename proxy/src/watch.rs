@@ -159,10 +159,14 @@ impl Watch {
     }
 
     /// Its user is there, for who asks; none where nobody needs to be known.
-    pub(crate) fn present(&self, presence: &Arc<crate::presence::Presence>) -> Option<Present> {
+    pub(crate) fn present(
+        &self,
+        presence: &Arc<crate::presence::Presence>,
+    ) -> Option<Box<Present>> {
         let live = self.live.borrow();
         let live = live.as_ref()?;
-        Some(presence.enter(live.session(), live.user()?.clone(), crate::clock::now()))
+        let present = presence.enter(live.session(), live.user()?.clone(), crate::clock::now());
+        Some(Box::new(present))
     }
 
     /// What it was let in by was taken back: `relay` says goodbye where that can be said.

@@ -2,6 +2,7 @@
 //! becomes of both connections afterwards.
 
 use std::net::Shutdown;
+use std::pin::pin;
 
 use portico_core::http::refusal::{GatewayFault, Refusal};
 use portico_core::http::websocket::Frames;
@@ -62,7 +63,8 @@ impl Connection {
                 Turn::Next | Turn::Linger | Turn::Relay(..) => client.close_write().await,
             }
         };
-        both(concluding, upload::drain(&worker, &client, receiving)).await;
+        let draining = upload::drain(&worker, &client, receiving);
+        both(pin!(concluding), pin!(draining)).await;
         Turn::Close
     }
 
@@ -83,7 +85,8 @@ impl Connection {
                         upload.stop(&forward.exchange, &lease).await;
                         answer
                     };
-                    both(download, upload.run(&forward.exchange, &lease)).await.0
+                    let uploading = upload.run(&forward.exchange, &lease);
+                    both(pin!(download), pin!(uploading)).await.0
                 }
             };
             if !self.is_stale(&end, &lease) || !upload.may_run_again(&forward.exchange) {
