@@ -1,6 +1,6 @@
 //! What a handler reads of a request: its query or form, its cookies, and which page sent it.
 
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use portico_core::access::{AccessState, LOGIN_COOKIE, Login};
 use portico_core::http::cookie;
 use portico_core::session::Timestamp;
@@ -45,11 +45,13 @@ pub fn login(fields: &HeaderMap, state: &AccessState, now: Timestamp) -> Option<
 
 /// A page of this origin sent it, or no page at all. For what changes something.
 pub fn is_own(fields: &HeaderMap, origin: &str) -> bool {
-    match fields.get(header::ORIGIN) {
-        Some(given) => given.as_bytes() == origin.as_bytes(),
-        None => fields
-            .get("sec-fetch-site")
-            .is_none_or(|site| matches!(site.as_bytes(), b"same-origin" | b"none")),
+    let site = fields.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    match (site, fields.get(header::ORIGIN)) {
+        // A form of our pages, which have no referrer, says that it comes from `null` (Fetch
+        // §3.1), as others may say as well; that it is of the same origin is the browser's word.
+        (Some(b"same-origin"), _) => true,
+        (_, Some(given)) => given.as_bytes() == origin.as_bytes(),
+        (site, None) => site.is_none_or(|site| site == b"none"),
     }
 }
 
