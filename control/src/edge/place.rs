@@ -8,6 +8,7 @@ use portico_core::access::CookieName;
 use portico_core::domain::Domains;
 use portico_core::http::decide::By;
 use portico_core::limits;
+use portico_core::path::{PathSite, path_site};
 use portico_core::route::{Entry, Route};
 
 use super::Inner;
@@ -39,8 +40,16 @@ impl Place {
             By::Subdomain => "/".to_owned(),
             By::Path { .. } => format!("/_studio/{}/", route.label),
         };
-        // What comes behind a prefix may not lead out of it again: the worker refuses that, too.
-        let to = match is_path(to) && to.starts_with(&root) {
+        // What comes behind a prefix may not lead out of it again: the worker refuses that, too,
+        // but a browser takes dots out before it asks.
+        let inside = match by {
+            By::Subdomain => true,
+            By::Path { .. } => {
+                let path = to.split_once('?').map_or(to, |(path, _)| path);
+                matches!(path_site(path), PathSite::Inside { .. })
+            }
+        };
+        let to = match inside && is_path(to) && to.starts_with(&root) {
             true => to.to_owned(),
             false => root,
         };
