@@ -89,6 +89,12 @@ impl House {
         Client::connect_tls(address, host, self.tls.clone())
     }
 
+    /// A raw client of a host at one of the proxies.
+    pub fn client_at(&self, replica: usize, host: &str) -> Client {
+        let address = self.proxies[replica].https.expect("a proxy with TLS");
+        Client::connect_tls(address, host, self.tls.clone())
+    }
+
     /// A raw client of the platform.
     pub fn platform(&self) -> Client {
         Client::connect_tls(self.provider.address, PLATFORM_HOST, self.tls.clone())

@@ -6,3 +6,5 @@ mod walker;
 mod sign_in;
 mod evil;
 mod durable;
+mod tickets;
+mod grants;

@@ -18,6 +18,8 @@ pub struct Walker<'h> {
     cookies: Cookies,
     /// How often the platform's form was filled in.
     pub asked: u32,
+    /// What somebody else could use: cookies, tickets, codes and states.
+    pub seen: Vec<String>,
 }
 
 const STEPS_MAX: usize = 20;
@@ -28,7 +30,7 @@ impl<'h> Walker<'h> {
     }
 
     pub fn with_cookies(house: &'h House, user: &str, cookies: Cookies) -> Self {
-        Self { house, user: user.to_owned(), cookies, asked: 0 }
+        Self { house, user: user.to_owned(), cookies, asked: 0, seen: Vec::new() }
     }
 
     pub fn into_cookies(self) -> Cookies {
@@ -96,6 +98,11 @@ impl<'h> Walker<'h> {
              Sec-Fetch-Mode: navigate\r\n{cookie}{fields}\r\n{form}"
         ));
         self.keep(&name, &response);
+        let location = response.field("location").unwrap_or_default();
+        let query = location.split_once('?').map_or("", |(_, query)| query);
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        let secret = |name: &str| ["ticket", "code", "state", "nonce"].contains(&name);
+        self.seen.extend(pairs.filter(|(name, _)| secret(name)).map(|(_, value)| value.to_owned()));
         response
     }
 
@@ -128,6 +135,9 @@ impl<'h> Walker<'h> {
             let key = (host.to_owned(), path, name.to_owned());
             let expired = attribute("max-age").is_some_and(|age| age == "0")
                 || attribute("expires").is_some_and(|at| at.contains("1970"));
+            if name.contains("portico") && !value.is_empty() {
+                self.seen.push(value.to_owned());
+            }
             if value.is_empty() || expired {
                 self.cookies.remove(&key);
             } else {
