@@ -7,4 +7,7 @@ mod sign_in;
 mod evil;
 mod durable;
 mod tickets;
+mod revocation;
+mod logout;
+mod webhook;
 mod grants;

@@ -41,7 +41,8 @@ pub fn recheck(inner: &Arc<Inner>, grant: &Grant, route: &Arc<Route>) -> Option<
         if word.until.is_some_and(|until| until > grant.until) {
             return word.until;
         }
-        if now.since(word.asked_at) < limits::RECHECK_PAUSE {
+        // A question is under way, or was answered with no, or not at all.
+        if word.until.is_none() && now.since(word.asked_at) < limits::RECHECK_PAUSE {
             return None;
         }
     }
