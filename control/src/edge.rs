@@ -93,7 +93,7 @@ impl Edge {
 
     fn with_tickets(&self, router: Router<Self>) -> Router {
         router
-            .route("/_portico/open", get(open::open))
+            .route("/_portico/open", get(open::open).post(open::open_asked))
             .route("/_portico/grant", post(open::grant))
             .fallback(answer::not_found)
             .with_state(self.clone())

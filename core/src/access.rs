@@ -22,7 +22,7 @@ pub use cookies::{
 pub use gate::{AllowedOrigins, Gate, Mode};
 pub use grant::Grant;
 pub use keys::{Key, KeyId, Keys};
-pub use login::{Login, LoginId, LoginProof};
+pub use login::{Login, LoginId, LoginProof, Reach};
 pub use policy::{Access, AllowedUsers, AllowedUsersError, Policy};
 pub use revocation::{Revocation, Revocations, Revoked};
 pub use ticket::{Binding, Ticket};

@@ -1,7 +1,8 @@
 //! What a handler reads of a request: its query or form, its cookies, and which page sent it.
 
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
-use portico_core::access::{AccessState, LOGIN_COOKIE, Login};
+use portico_core::access::{AccessState, AllowedOrigins, LOGIN_COOKIE, Login};
+use portico_core::domain::Origin;
 use portico_core::http::cookie;
 use portico_core::session::Timestamp;
 use url::form_urlencoded;
@@ -53,6 +54,21 @@ pub fn is_own(fields: &HeaderMap, origin: &str) -> bool {
         (_, Some(given)) => given.as_bytes() == origin.as_bytes(),
         (site, None) => site.is_none_or(|site| site == b"none"),
     }
+}
+
+/// A page of these origins, or no page at all: an address bar, a program. A page can leave
+/// `Referer` out, but not put another's origin there.
+pub fn is_sent_by(fields: &HeaderMap, origins: &AllowedOrigins) -> bool {
+    if fields.get("sec-fetch-site").is_none_or(|site| site == "none") {
+        return true;
+    }
+    let referer = fields.get(header::REFERER).and_then(|referer| referer.to_str().ok());
+    let origin = referer.and_then(|referer| {
+        let (scheme, rest) = referer.split_once("://")?;
+        let authority = rest.split(['/', '?', '#']).next()?;
+        Origin::parse(&format!("{scheme}://{authority}")).ok()
+    });
+    origin.is_some_and(|origin| origins.contains(&origin))
 }
 
 /// Somebody goes there; a script that fetches it does not.

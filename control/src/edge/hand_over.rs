@@ -87,9 +87,14 @@ pub async fn hand_over(
         }
     };
     edge.0.counters.sign_ins("handed_over");
-    match place.by {
-        By::Subdomain => by_ticket(edge, place, login, admission, binding, fresh),
-        By::Path { .. } => by_cookie(edge, place, login, admission, fresh),
+    match (place.by, binding) {
+        (By::Subdomain, Some(binding)) => by_ticket(edge, place, login, admission, binding, fresh),
+        // A ticket that is bound to no browser could be brought to somebody else's: the session's
+        // own host begins again, with a secret.
+        (By::Subdomain, None) => {
+            Answer::redirect(&place.url(&edge.0.settings.domains)).cookies(fresh).done()
+        }
+        (By::Path { .. }, _) => by_cookie(edge, place, login, admission, fresh),
     }
 }
 
@@ -98,7 +103,7 @@ fn by_ticket(
     place: &Place,
     login: &Login,
     admission: Admission,
-    binding: Option<Binding>,
+    binding: Binding,
     fresh: Vec<String>,
 ) -> Response {
     let (now, state) = (clock::now(), edge.0.access());
@@ -117,7 +122,7 @@ fn by_ticket(
         until: admission.until,
         issued_at: now,
         expires_at: now.plus(limits::TICKET_LIFETIME_MAX),
-        binding,
+        binding: Some(binding),
         to: place.path().into(),
     };
     let origin = place.origin(&edge.0.settings.domains);

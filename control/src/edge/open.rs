@@ -7,12 +7,13 @@ use axum::body::Bytes;
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
-use portico_core::access::{Invalid, Login, START_COOKIE, Ticket};
+use portico_core::access::{Invalid, Login, Reach, START_COOKIE, Ticket};
 use portico_core::domain::{LabelText, PATH_PREFIX};
 use portico_core::http::decide::{By, Door};
 use portico_core::limits;
 use portico_core::page::Action;
-use portico_core::session::Timestamp;
+use portico_core::route::Route;
+use portico_core::session::{Name, Timestamp};
 
 use super::Edge;
 use super::answer::{Answer, Words, failed, gone};
@@ -44,6 +45,13 @@ enum Refusal {
     Invalid(Invalid),
     /// It was made for another browser, or this one keeps no cookies.
     OtherBrowser,
+    /// This browser is somebody else's, who is signed in.
+    OtherUser {
+        here: Name,
+        user: Name,
+    },
+    /// A page that is not the platform's sent this browser with it: is it its user's own wish?
+    Unasked(Name),
     StoreAway,
     NotAllowed(String),
     /// Portico has no key yet.
@@ -55,11 +63,22 @@ impl Refusal {
         match self {
             Refusal::Invalid(invalid) => invalid.as_str(),
             Refusal::OtherBrowser => "other_browser",
+            Refusal::OtherUser { .. } => "other_user",
+            Refusal::Unasked(_) => "unasked",
             Refusal::StoreAway => "store_away",
             Refusal::NotAllowed(_) => "not_allowed",
             Refusal::NoKey => "no_key",
         }
     }
+}
+
+/// Whether a ticket may sign a browser in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    /// As far as its sender is the platform, or its user.
+    BySender,
+    /// Its user said so, or it is no browser.
+    Known,
 }
 
 struct Redeemed {
@@ -74,27 +93,46 @@ pub async fn open(
     uri: Uri,
     fields: HeaderMap,
 ) -> Response {
-    let query = Fields::of_query(&uri);
+    opened(&edge, door, &uri, &fields, Wish::BySender).await
+}
+
+/// The button below `Refusal::Unasked`.
+pub async fn open_asked(
+    State(edge): State<Edge>,
+    Extension(door): Extension<Door>,
+    uri: Uri,
+    fields: HeaderMap,
+) -> Response {
+    let wish = match asked::is_own(&fields, &edge.0.settings.domains.connect.to_string()) {
+        true => Wish::Known,
+        false => Wish::BySender,
+    };
+    opened(&edge, door, &uri, &fields, wish).await
+}
+
+async fn opened(edge: &Edge, door: Door, uri: &Uri, fields: &HeaderMap, wish: Wish) -> Response {
+    let query = Fields::of_query(uri);
     let ticket = query.get("ticket").unwrap_or_default().as_bytes();
-    let redeemed = redeem(&edge, door, query.get("session"), ticket, &fields).await;
+    let redeemed = redeem(edge, door, query.get("session"), ticket, fields, wish).await;
     let Redeemed { place, login, admission } = match redeemed {
         Ok(redeemed) => redeemed,
-        Err(refusal) => return refused(&edge, &refusal, door).done(),
+        Err(Refusal::Unasked(user)) => return ask(edge, uri, &user).done(),
+        Err(refusal) => return refused(edge, &refusal, door).done(),
     };
     let now = clock::now();
     let domains = &edge.0.settings.domains;
     // Under a path a grant stands beside its sign-in: that of the ticket, or the one that is there.
-    let there = asked::login(&fields, &edge.0.access(), now);
+    let there = asked::login(fields, &edge.0.access(), now);
     let (login, fresh) = match (place.by, there.filter(|there| there.user == login.user)) {
         (By::Subdomain, _) => (login, None),
         (By::Path { .. }, Some(there)) => (there, None),
-        (By::Path { .. }, None) => match login_cookie(&edge, &login, now) {
+        (By::Path { .. }, None) => match login_cookie(edge, &login, now) {
             Some(cookie) => (login, Some(cookie)),
-            None => return no_key(&edge),
+            None => return no_key(edge),
         },
     };
-    let grant = new_grant(&edge, &place, &login, admission, now);
-    let Some(cookie) = grant_cookie(&edge, &place, &grant) else { return no_key(&edge) };
+    let grant = new_grant(edge, &place, &login, admission, now);
+    let Some(cookie) = grant_cookie(edge, &place, &grant) else { return no_key(edge) };
     edge.0.note("session.opened", &place.route, format!("by {}", login.user));
     Answer::redirect(&place.url(domains))
         .cookies(fresh)
@@ -112,7 +150,7 @@ pub async fn grant(
 ) -> Response {
     let form = Fields::parse(&body);
     let ticket = form.get("ticket").unwrap_or_default().as_bytes();
-    match redeem(&edge, door, form.get("session"), ticket, &fields).await {
+    match redeem(&edge, door, form.get("session"), ticket, &fields, Wish::Known).await {
         Err(refusal) => {
             let (status, detail) = words(&refusal);
             edge.0.counters.tickets(refusal.word());
@@ -139,6 +177,7 @@ async fn redeem(
     session: Option<&str>,
     token: &[u8],
     fields: &HeaderMap,
+    wish: Wish,
 ) -> Result<Redeemed, Refusal> {
     let (now, state) = (clock::now(), edge.0.access());
     if state.keys.signing(now).is_none() {
@@ -160,6 +199,10 @@ async fn redeem(
         .filter(|place| place.route.created_at == ticket.session_created_at)
         .ok_or(Refusal::Invalid(Invalid::OtherSession))?;
     if let Some(binding) = ticket.binding {
+        // Of a sign-in by the session's own host, where it stays.
+        if door == Door::Connect {
+            return Err(Refusal::Invalid(Invalid::OtherSession));
+        }
         let mut nonces = cookies(fields, START_COOKIE);
         if !nonces.any(|nonce| portico_core::access::Binding::of(nonce) == binding) {
             return Err(Refusal::OtherBrowser);
@@ -170,7 +213,28 @@ async fn redeem(
         let who_may = gate.who_may(&place.route, place.by);
         return Err(Refusal::NotAllowed(format!("You are {}. {who_may}", ticket.user)));
     }
+    if wish == Wish::BySender {
+        may_sign_in(edge, &place, &ticket.user, fields, now)?;
+    }
     // Last: a ticket that opens nothing for other reasons is not used up by trying.
+    use_up(edge, &ticket, &place.route, now).await?;
+    edge.0.counters.tickets("redeemed");
+    let workspaces = match ticket.member {
+        true => vec![place.route.workspace.name.clone()],
+        false => Vec::new(),
+    };
+    let (proof, reach) = (ticket.login, Reach::Ticket);
+    let login = Login { user: ticket.user, proof, reach, until: ticket.until, workspaces };
+    let Ticket { member, recheck, until, .. } = ticket;
+    Ok(Redeemed { place, login, admission: Admission { member, recheck, until } })
+}
+
+async fn use_up(
+    edge: &Edge,
+    ticket: &Ticket,
+    route: &Route,
+    now: Timestamp,
+) -> Result<(), Refusal> {
     let first = match ticket.binding {
         Some(_) => edge.0.used.first(ticket.id, ticket.expires_at, now),
         None => {
@@ -178,7 +242,7 @@ async fn redeem(
                 ticket: data_encoding::HEXLOWER.encode(&ticket.id),
                 until: ticket.expires_at.plus(limits::CLOCK_SKEW_MAX),
                 session: ticket.session.clone(),
-                workspace: place.route.workspace.name.clone(),
+                workspace: route.workspace.name.clone(),
             };
             let author = Author::portico().saying(format!("by {}", ticket.user));
             let redeemed = edge.0.store.write(write, author).await.map_err(|error| {
@@ -188,17 +252,42 @@ async fn redeem(
             redeemed.is_ok()
         }
     };
-    if !first {
-        return Err(Refusal::Invalid(Invalid::Used));
+    match first {
+        true => Ok(()),
+        false => Err(Refusal::Invalid(Invalid::Used)),
     }
-    edge.0.counters.tickets("redeemed");
-    let workspaces = match ticket.member {
-        true => vec![place.route.workspace.name.clone()],
-        false => Vec::new(),
-    };
-    let login = Login { user: ticket.user, proof: ticket.login, until: ticket.until, workspaces };
-    let Ticket { member, recheck, until, .. } = ticket;
-    Ok(Redeemed { place, login, admission: Admission { member, recheck, until } })
+}
+
+/// Under a path a ticket signs the browser in, on an origin that all paths share: who made somebody
+/// work there as another would put their own session's scripts beside those of the victim.
+fn may_sign_in(
+    edge: &Edge,
+    place: &Place,
+    user: &Name,
+    fields: &HeaderMap,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    match (place.by, asked::login(fields, &edge.0.access(), now)) {
+        (By::Subdomain, _) => Ok(()),
+        (By::Path { .. }, Some(login)) if login.user == *user => Ok(()),
+        (By::Path { .. }, Some(login)) => {
+            Err(Refusal::OtherUser { here: login.user, user: user.clone() })
+        }
+        (By::Path { .. }, None) => match asked::is_sent_by(fields, &edge.0.settings.gate.origins) {
+            true => Ok(()),
+            false => Err(Refusal::Unasked(user.clone())),
+        },
+    }
+}
+
+fn ask(edge: &Edge, uri: &Uri, user: &Name) -> Answer {
+    let detail = format!(
+        "This link, which another page has sent you to, opens the session as {user}. If that is \
+         not you, close this page."
+    );
+    let to = uri.path_and_query().map_or("", |target| target.as_str());
+    let action = Some(Action::Button { to, words: "Open the session" });
+    Answer::page(edge, &Words { status: 403, title: "Is it you?", detail: &detail, action })
 }
 
 fn refused(edge: &Edge, refusal: &Refusal, door: Door) -> Answer {
@@ -210,7 +299,11 @@ fn refused(edge: &Edge, refusal: &Refusal, door: Door) -> Answer {
     };
     match refusal {
         Refusal::StoreAway | Refusal::NoKey => failed(edge, status, &detail, None),
-        Refusal::Invalid(_) | Refusal::OtherBrowser | Refusal::NotAllowed(_) => {
+        Refusal::Invalid(_)
+        | Refusal::OtherBrowser
+        | Refusal::OtherUser { .. }
+        | Refusal::Unasked(_)
+        | Refusal::NotAllowed(_) => {
             let title = "This link opens nothing";
             Answer::page(edge, &Words { status, title, detail: &detail, action })
         }
@@ -232,6 +325,11 @@ fn words(refusal: &Refusal) -> (u16, String) {
              them, and open the session again."
                 .into(),
         ),
+        Refusal::OtherUser { here, user } => (
+            403,
+            format!("It is for {user}, and this browser is signed in as {here}: sign out first."),
+        ),
+        Refusal::Unasked(user) => (403, format!("It is for {user}, who has to be asked first.")),
         Refusal::NotAllowed(why) => (403, why.clone()),
         Refusal::StoreAway => {
             (503, "Portico's store, which knows the used ones, does not answer. Try again.".into())

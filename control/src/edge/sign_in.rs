@@ -6,7 +6,7 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
-use portico_core::access::{Binding, Login, LoginProof, host_cookie};
+use portico_core::access::{Binding, Login, LoginProof, Reach, host_cookie};
 use portico_core::limits;
 use portico_core::session::{Name, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -60,7 +60,8 @@ pub async fn login(State(edge): State<Edge>, uri: Uri, fields: HeaderMap) -> Res
     let binding = query.get("bind").and_then(|text| Binding::parse(text.as_bytes()));
     let now = clock::now();
     let state = edge.0.access();
-    if let Some(login) = asked::login(&fields, &state, now) {
+    let signed_in = asked::login(&fields, &state, now);
+    if let Some(login) = signed_in.filter(|login| login.reach == Reach::Sessions) {
         return hand_over(&edge, &place, &login, binding, Vec::new()).await;
     }
     let Some(platform) = &edge.0.settings.platform else {
@@ -238,6 +239,7 @@ fn new_login(edge: &Edge, signed_in: &SignedIn, now: Timestamp) -> Login {
     Login {
         user: identity.user.clone(),
         proof: LoginProof { id, at: now },
+        reach: Reach::Sessions,
         until: now.plus(edge.0.settings.login_lifetime),
         workspaces: identity
             .workspaces

@@ -21,10 +21,21 @@ pub struct LoginProof {
     pub at: Timestamp,
 }
 
+/// What somebody gets with a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Who signed in: every session that lets the user in.
+    Sessions,
+    /// Who came with a ticket, which is for one session: nothing but what stands beside it. Else
+    /// a stolen ticket would open all that its user has.
+    Ticket,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
     pub user: Name,
     pub proof: LoginProof,
+    pub reach: Reach,
     pub until: Timestamp,
     /// Of which the platform says that the user is a member.
     pub workspaces: Vec<Name>,
@@ -76,6 +87,7 @@ impl Login {
     pub fn token(&self, key: &Key) -> String {
         let mut out = Writer::new(Kind::Login, key.id);
         self.proof.write(&mut out);
+        out.flag(self.reach == Reach::Sessions);
         out.time(self.until);
         out.text(self.user.as_str());
         for workspace in self.workspaces.iter().take(limits::LOGIN_WORKSPACES_MAX) {
@@ -97,11 +109,15 @@ impl Login {
 
     fn read(mut payload: Reader<'_>) -> Option<Self> {
         let proof = LoginProof::read(&mut payload)?;
+        let reach = match payload.flag()? {
+            true => Reach::Sessions,
+            false => Reach::Ticket,
+        };
         let (until, user) = (payload.time()?, payload.name()?);
         let mut workspaces = Vec::new();
         while !payload.is_at_end() {
             workspaces.push(payload.name()?);
         }
-        Some(Self { user, proof, until, workspaces })
+        Some(Self { user, proof, reach, until, workspaces })
     }
 }

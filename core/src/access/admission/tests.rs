@@ -4,7 +4,8 @@ mod grants;
 
 use super::*;
 use crate::access::{
-    Access, AllowedOrigins, AllowedUsers, Key, KeyId, LoginId, Revocation, Revoked, TRIES_MAX,
+    Access, AllowedOrigins, AllowedUsers, Key, KeyId, LoginId, Reach, Revocation, Revoked,
+    TRIES_MAX,
 };
 use crate::domain::{Domains, Origin};
 use crate::http::decide::{Answer, Decision, Install, decide};
@@ -222,7 +223,8 @@ fn under_a_path_the_grant_stands_beside_its_sign_in() {
     let login = |id: u8, user: &str| {
         let proof = LoginProof { id: LoginId([id; 16]), ..proof() };
         let until = Timestamp(NOW.0 + MINUTE);
-        Login { user: name(user), proof, until, workspaces: vec![] }.token(&key(1))
+        let reach = Reach::Ticket;
+        Login { user: name(user), proof, reach, until, workspaces: vec![] }.token(&key(1))
     };
     let grants = |user: &str, login: &str| {
         let token = grant(user).token(&key(1));

@@ -29,7 +29,8 @@ fn what_is_no_good_grant_opens_nothing() {
         assert_eq!(get(&gate(), Policy::Private, &fields), format!("unauthorized: {expected}"));
     }
     // A token of another kind is never a grant.
-    let login = Login { user: name("ada"), proof: proof(), until: good.until, workspaces: vec![] };
+    let (proof, reach) = (proof(), Reach::Sessions);
+    let login = Login { user: name("ada"), proof, reach, until: good.until, workspaces: vec![] };
     let fields = format!("Cookie: __Host-portico-grant={}\r\n", login.token(&key(1)));
     assert_eq!(get(&gate(), Policy::Private, &fields), "unauthorized: malformed");
 }
