@@ -4,4 +4,5 @@
 mod house;
 mod walker;
 mod sign_in;
+mod evil;
 mod durable;
