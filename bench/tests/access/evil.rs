@@ -13,6 +13,7 @@ use crate::house::{House, host, url};
 
 mod cookies;
 mod cross_origin;
+mod floods;
 mod frames;
 mod identity;
 mod redirects;
