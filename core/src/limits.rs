@@ -73,6 +73,9 @@ pub const REQUEST_LINE_BYTES_MAX: usize = 16 * 1024;
 /// A whole head, request or response. Browsers cut cookies at about 8 KiB a domain, and siblings
 /// can fill several domains' worth; beyond it the answer is 431.
 pub const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// `Set-Cookie` fields that take away what made a head too large: of some 100 bytes each, far below
+/// what browsers read (256 KiB in Chromium).
+pub const COOKIES_EXPIRED_MAX: usize = 240;
 /// Fields in a head: real heads have under 50.
 pub const HEAD_FIELDS_MAX: usize = 128;
 /// `1f4;ext=…` : a chunk-size line. Sizes need 16 digits, extensions are rare and ignored.

@@ -17,6 +17,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use portico_core::http::client::Client;
+use portico_core::http::flood;
 use portico_core::http::refusal::Refusal;
 use portico_core::limits;
 
@@ -220,7 +221,15 @@ impl Connection {
         admit::note_refusal(&self.worker, &self.client, refusal);
         let form = Form::of_unread(&self.inbound);
         let journal = Journal::unread(&self.worker, &self.client);
-        let page = Page::of_refusal(refusal);
+        let expired = match refusal {
+            Refusal::HeadTooLarge => {
+                flood::expired_cookies(&self.inbound, &self.worker.shared.domains)
+            }
+            _ => Vec::new(),
+        };
+        let page = expired
+            .into_iter()
+            .fold(Page::of_refusal(refusal), |page, cookie| page.with("Set-Cookie", cookie));
         let reply = Reply::new(&self.worker, &page, form, journal);
         self.reply(reply).await
     }
