@@ -76,6 +76,7 @@ impl Call {
             Write::Redeem { ticket, until, .. } => {
                 call.script = Script::Redeem;
                 call.text(ticket).number(until.0);
+                call.number(limits::TICKETS_FORGET_PER_WRITE as u64);
             }
             Write::Note { .. } => call.script = Script::Note,
         }
