@@ -35,8 +35,8 @@ enum Script {
     Note,
 }
 
-/// A script with its arguments, but for the identity of the store.
-#[derive(Debug)]
+/// A script with its arguments, but for the identity of the store. Neither this nor what is answered
+/// is `Debug`: both can hold a document whose body is secret.
 pub struct Call {
     script: Script,
     /// Whose documents it is given; any, for a script that touches none.
@@ -45,7 +45,6 @@ pub struct Call {
 }
 
 /// What a script answered.
-#[derive(Debug)]
 pub struct Outcome(Vec<Vec<u8>>);
 
 impl Call {
