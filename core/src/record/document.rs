@@ -138,7 +138,8 @@ impl FromStr for Kind {
     type Err = UnknownWord;
 
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        let expected = "allow-list, workspace, template, token, replica, store";
+        let expected = "allow-list, workspace, template, token, replica, store, signing-key, \
+                        revocation, client";
         Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(UnknownWord { expected })
     }
 }
