@@ -2,8 +2,8 @@
 //! store to another. Sessions come in the order of their ids, so that an export that was cut can go
 //! on behind the last whole line; an import skips what is there already, so that it can be run
 //! again. Replicas are no part of it: they belong to processes. Neither are the keys of grants and
-//! the client of the platform: they are secrets, which a backup would spread, and each install makes
-//! its own, so users sign in again after a move. Revocations say nothing without those keys.
+//! the client of the platform: they are secrets, which a backup would spread, and each install
+//! makes its own, so users sign in again after a move. Revocations say nothing without those keys.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, Write};

@@ -351,8 +351,8 @@ pub const SIGNING_KEYS_MAX: usize = 64;
 pub const KEY_GRACE: Duration = Duration::from_secs(60 * 60);
 /// What one look at revocations forgets, so that it is short; the next one goes on.
 pub const REVOCATIONS_FORGET_PER_LOOK: usize = 1_000;
-/// Used tickets that are too old to be brought again, which one more of them forgets: more than one,
-/// so that forgetting keeps up, and few, so that a write stays short after a long pause.
+/// Used tickets that are too old to be brought again, which one more of them forgets: more than
+/// one, so that forgetting keeps up, and few, so that a write stays short after a long pause.
 pub const TICKETS_FORGET_PER_WRITE: usize = 16;
 
 const _: () = assert!(REQUEST_LINE_BYTES_MAX < HEAD_BYTES_MAX);

@@ -35,8 +35,8 @@ enum Script {
     Note,
 }
 
-/// A script with its arguments, but for the identity of the store. Neither this nor what is answered
-/// is `Debug`: both can hold a document whose body is secret.
+/// A script with its arguments, but for the identity of the store. Neither this nor its answer is
+/// `Debug`: both can hold a document whose body is secret.
 pub struct Call {
     script: Script,
     /// Whose documents it is given; any, for a script that touches none.
