@@ -1,5 +1,5 @@
-//! The platform's webhook: its yes and its no, its silence, and that it is asked again while somebody
-//! works.
+//! The platform's webhook: its yes and its no, its silence, and that it is asked again while
+//! somebody works.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
