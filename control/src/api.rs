@@ -20,7 +20,7 @@ mod request;
 
 mod fields;
 
-pub(crate) mod wire;
+mod wire;
 
 mod sessions;
 

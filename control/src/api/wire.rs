@@ -6,7 +6,6 @@ mod difference;
 pub mod schema;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, UNIX_EPOCH};
 
 use portico_core::access::Access;
 use portico_core::domain::Domains;
@@ -25,6 +24,7 @@ use super::ApiSettings;
 use super::fields::{Fields, Null};
 use super::problem::{Kind, Problem};
 use super::request::page_limit;
+pub use crate::clock::rfc3339;
 use crate::store::{Page, Query};
 
 pub use difference::difference;
@@ -325,13 +325,6 @@ pub fn page(page: &Page, domains: &Domains) -> PageJson {
         items: page.items.iter().map(|record| session(record, domains)).collect(),
         next_cursor: page.next.as_ref().map(SessionId::to_string),
     }
-}
-
-pub fn rfc3339(Timestamp(milliseconds): Timestamp) -> String {
-    /// 9999-12-31T23:59:59.999Z, the last moment that the format can say.
-    const LAST: u64 = 253_402_300_799_999;
-    let time = UNIX_EPOCH + Duration::from_millis(milliseconds.min(LAST));
-    humantime::format_rfc3339_millis(time).to_string()
 }
 
 fn upstream(fields: &mut Fields, networks: &UpstreamNetworks) -> Option<Upstream> {

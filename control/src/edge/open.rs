@@ -164,7 +164,7 @@ pub async fn grant(
             let state = edge.0.access();
             let Some(key) = state.keys.signing(now) else { return no_key(&edge) };
             edge.0.note("session.opened", &place.route, format!("by {}, a program", login.user));
-            let until = crate::api::wire::rfc3339(grant.expires_at);
+            let until = clock::rfc3339(grant.expires_at);
             let answer = serde_json::json!({ "grant": grant.token(key), "expires_at": until });
             Answer::json(200, &answer).done()
         }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::AccessState;
 use super::keys::Key;
-use super::token::{Invalid, Kind, Opened, Reader, Writer};
+use super::token::{Invalid, Kind, Opened, Reader, Writer, check_time};
 use crate::limits;
 use crate::session::{Name, Timestamp};
 
@@ -100,7 +100,7 @@ impl Login {
         let opened = Opened::decode(token, Kind::Login)?;
         let login = Self::read(opened.payload()).ok_or(Invalid::Malformed)?;
         opened.verify(&state.keys)?;
-        super::grant::check_time(login.proof.at, login.until, now)?;
+        check_time(login.proof.at, login.until, now)?;
         match state.revocations.cover(&login.user, login.proof) {
             true => Err(Invalid::Revoked),
             false => Ok(login),

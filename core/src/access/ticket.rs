@@ -7,7 +7,7 @@ use aws_lc_rs::digest;
 use super::AccessState;
 use super::keys::Key;
 use super::login::LoginProof;
-use super::token::{Invalid, Kind, Opened, Reader, Writer};
+use super::token::{Invalid, Kind, Opened, Reader, Writer, check_time};
 use crate::label::SessionId;
 use crate::session::{Name, Timestamp};
 
@@ -80,7 +80,7 @@ impl Ticket {
         let opened = Opened::decode(token, Kind::Ticket)?;
         let ticket = Self::read(opened.payload()).ok_or(Invalid::Malformed)?;
         opened.verify(&state.keys)?;
-        super::grant::check_time(ticket.issued_at, ticket.expires_at, now)?;
+        check_time(ticket.issued_at, ticket.expires_at, now)?;
         match state.revocations.cover(&ticket.user, ticket.login) {
             true => Err(Invalid::Revoked),
             false => Ok(ticket),

@@ -183,3 +183,14 @@ impl Opened {
         hmac::verify(&key.hmac, signed, tag).map_err(|_| Invalid::Signature)
     }
 }
+
+/// Clocks of replicas differ a little.
+pub(super) fn check_time(from: Timestamp, to: Timestamp, now: Timestamp) -> Result<(), Invalid> {
+    if now >= to {
+        return Err(Invalid::Expired);
+    }
+    match from > now.plus(limits::CLOCK_SKEW_MAX) {
+        true => Err(Invalid::Future),
+        false => Ok(()),
+    }
+}
