@@ -8,3 +8,4 @@ mod evil;
 mod durable;
 mod tickets;
 mod grants;
+mod logout;
