@@ -9,3 +9,4 @@ mod durable;
 mod tickets;
 mod grants;
 mod logout;
+mod webhook;
