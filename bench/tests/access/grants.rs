@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::house::{House, host};
 
 /// The key that signs, as whoever reads the store can have it.
-fn key(house: &House) -> Key {
+pub fn key(house: &House) -> Key {
     let mut redis = TcpStream::connect(house.redis.address).expect("redis listens");
     let command = ["HGET", "{portico}:documents:signing-key", "1"];
     let words = command.map(|word| format!("${}\r\n{word}\r\n", word.len())).concat();
@@ -29,18 +29,18 @@ fn key(house: &House) -> Key {
     Key::decode(KeyId(1), body.as_bytes()).expect("a key")
 }
 
-fn now() -> Timestamp {
+pub fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
     Timestamp(since.as_millis() as u64)
 }
 
-const MINUTE: Duration = Duration::from_secs(60);
+pub const MINUTE: Duration = Duration::from_secs(60);
 
-fn back(time: Timestamp, by: Duration) -> Timestamp {
+pub fn back(time: Timestamp, by: Duration) -> Timestamp {
     Timestamp(time.0 - by.as_millis() as u64)
 }
 
-fn grant(house: &House, session: &str) -> Grant {
+pub fn grant(house: &House, session: &str) -> Grant {
     let record = house.api("GET", &format!("/v1/sessions/{session}"), None, 200).json();
     let created = record["created_at"].as_str().expect("a time");
     let created = humantime::parse_rfc3339(created).expect("RFC 3339");

@@ -7,6 +7,7 @@ mod sign_in;
 mod evil;
 mod durable;
 mod tickets;
-mod grants;
+mod revocation;
 mod logout;
 mod webhook;
+mod grants;

@@ -88,6 +88,10 @@ impl<'h> Walker<'h> {
 
     /// One request, with the cookies that belong there.
     pub fn step(&mut self, method: &str, url: &str, form: &str) -> Response {
+        self.request(method, url, form, "Accept: text/html\r\nSec-Fetch-Mode: navigate\r\n")
+    }
+
+    fn request(&mut self, method: &str, url: &str, form: &str, signs: &str) -> Response {
         let (host, target) = split(url);
         let fields = match form {
             "" => String::new(),
@@ -103,8 +107,7 @@ impl<'h> Walker<'h> {
             name => self.house.client(name),
         };
         let response = client.exchange(format!(
-            "{method} {target} HTTP/1.1\r\nHost: {host}\r\nAccept: text/html\r\n\
-             Sec-Fetch-Mode: navigate\r\n{cookie}{fields}\r\n{form}"
+            "{method} {target} HTTP/1.1\r\nHost: {host}\r\n{signs}{cookie}{fields}\r\n{form}"
         ));
         self.keep(&name, &response);
         let location = response.field("location").unwrap_or_default();
@@ -113,6 +116,11 @@ impl<'h> Walker<'h> {
         let secret = |name: &str| ["ticket", "code", "state", "nonce"].contains(&name);
         self.seen.extend(pairs.filter(|(name, _)| secret(name)).map(|(_, value)| value.to_owned()));
         response
+    }
+
+    /// As a page's script does.
+    pub fn fetch(&mut self, url: &str) -> Response {
+        self.request("GET", url, "", "Sec-Fetch-Mode: cors\r\nSec-Fetch-Site: same-origin\r\n")
     }
 
     fn cookie(&self, host: &str, target: &str) -> String {

@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use portico_bench::world::client::Response;
 use portico_bench::world::eventually;
 use portico_bench::world::upstream::Upstream;
+use portico_core::access::{Grant, LoginId, LoginProof};
 use serde_json::{Value, json};
 
+use crate::grants::{MINUTE, back, key, now};
 use crate::house::{House, host, url};
 use crate::walker::Walker;
 
@@ -225,7 +227,8 @@ fn a_grant_that_is_used_lasts_as_long_as_the_platform_says_yes() {
     // Three times as long as the first word holds, and never led elsewhere.
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(13) {
-        let response = bob.step("GET", &url("one"), "");
+        // As a script does, which is never led to a sign-in.
+        let response = bob.fetch(&url("one"));
         assert_eq!(response.status, 200, "after {:?}", begun.elapsed());
         std::thread::sleep(Duration::from_millis(200));
     }
@@ -245,14 +248,49 @@ fn a_grant_that_is_used_lasts_as_long_as_the_platform_says_yes() {
         platform.says(word);
         let begun = Instant::now();
         let ended = eventually("the grant ends", || {
-            let response = bob.step("GET", &url("one"), "");
-            assert!(matches!(response.status, 200 | 303), "{}", response.first_line);
+            let response = bob.fetch(&url("one"));
+            assert!(matches!(response.status, 200 | 401), "{}", response.first_line);
             std::thread::sleep(Duration::from_millis(50));
-            (response.status == 303).then(|| begun.elapsed())
+            (response.status == 401).then(|| begun.elapsed())
         });
         println!("{result}: the grant of 4 s ended after {} ms more", ended.as_millis());
         assert!(ended <= Duration::from_millis(4_500), "{result}: {ended:?}");
         let labels = format!("result=\"{result}\"");
         assert!(house.metric("portico_rechecks_total", &labels) >= 1.0, "{result}");
+    }
+}
+
+/// Its word cannot last beyond the sign-in, and may become shorter: a grant that gains nothing by
+/// another yes is no reason to ask at every request.
+#[test]
+fn the_platform_is_not_asked_at_every_request_for_what_it_cannot_give() {
+    let platform = Platform::start(Word::Allow { ttl: 60 });
+    let house = platform.house();
+    let tool = tool();
+    house.session("one", &tool.url(), json!({ "access": "workspace" }));
+    let key = key(&house);
+    let day = 12 * 60 * MINUTE;
+    for (what, login_at, until) in [
+        // The default of access.login_lifetime is nearly over.
+        ("the sign-in ends", back(now(), day - MINUTE), now().plus(MINUTE)),
+        ("the platform is shorter than before", back(now(), MINUTE), now().plus(20 * MINUTE)),
+    ] {
+        let id = LoginId([what.len() as u8; 16]);
+        let grant = Grant {
+            login: LoginProof { id, at: login_at },
+            issued_at: back(now(), 30 * MINUTE),
+            expires_at: until,
+            until,
+            recheck: true,
+            ..crate::grants::grant(&house, "one")
+        };
+        let (token, before) = (grant.token(&key), platform.asked());
+        for _ in 0..30 {
+            assert_eq!(with_grant(&house, 1, &token).status, 200, "{what}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let asked = platform.asked() - before;
+        println!("{what}: asked {asked} times for 30 requests");
+        assert!((1..=2).contains(&asked), "{what}: {asked}");
     }
 }
