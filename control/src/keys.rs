@@ -64,7 +64,7 @@ pub async fn look(
         Some(_) => {}
     }
     for ((old, version), (next, _)) in keys.iter().zip(keys.iter().skip(1)) {
-        if now.since(next.signs_from) > lifetimes.login + limits::KEY_LEAD {
+        if now.since(next.signs_from) > lifetimes.login + limits::KEY_GRACE {
             let write =
                 Write::DeleteDocument { key: key_document(old.id), expected: Some(*version) };
             // Another replica may have been faster.
@@ -98,10 +98,12 @@ async fn forget_revocations(
 ) -> Result<(), StoreError> {
     let over = |document: &Document| {
         let revocation = Revocation::decode(&document.body);
-        revocation.is_ok_and(|r| now.since(r.before) > lifetimes.login + limits::CLOCK_SKEW_MAX)
+        revocation.is_ok_and(|r| now.since(r.before) > lifetimes.login + limits::KEY_GRACE)
     };
     let documents = store.documents(Kind::Revocation).await?;
-    for document in documents.iter().filter(|document| over(document)).take(FORGET_PER_LOOK) {
+    for document in
+        documents.iter().filter(|document| over(document)).take(limits::REVOCATIONS_FORGET_PER_LOOK)
+    {
         let write =
             Write::DeleteDocument { key: document.key.clone(), expected: Some(document.version) };
         let author = Author::portico().saying("the sign-ins that it took back are over");
@@ -109,9 +111,6 @@ async fn forget_revocations(
     }
     Ok(())
 }
-
-/// So that a look is short; the next one goes on.
-const FORGET_PER_LOOK: usize = 1_000;
 
 #[cfg(test)]
 mod tests {
@@ -140,8 +139,8 @@ mod tests {
             (101, vec![1, 2]),
             // The second signs from 110 on.
             (210, vec![1, 2, 3]),
-            (110 + 500 + 10, vec![1, 2, 3, 4]),
-            (110 + 500 + 11, vec![2, 3, 4]),
+            (110 + 500 + 3_600, vec![1, 2, 3, 4]),
+            (110 + 500 + 3_601, vec![2, 3, 4]),
         ] {
             look(&store, LIFETIMES, at(seconds)).await.unwrap();
             assert_eq!(ids(&store).await, expected, "after {seconds} s");
@@ -158,7 +157,7 @@ mod tests {
         let body = Revocation { of, before: Timestamp(1_000) }.encode();
         let write = Write::PutDocument { key, body, expected: None };
         store.write(write, Author::portico()).await.unwrap().unwrap();
-        for (seconds, left) in [(500, 1), (562, 0)] {
+        for (seconds, left) in [(500 + 3_600, 1), (500 + 3_602, 0)] {
             look(&store, LIFETIMES, Timestamp(1_000 + seconds * 1_000)).await.unwrap();
             assert_eq!(store.documents(Kind::Revocation).await.unwrap().len(), left);
         }

@@ -1,7 +1,9 @@
 //! Everything that a store holds, as lines of text and back: for backups, and for moving from one
 //! store to another. Sessions come in the order of their ids, so that an export that was cut can go
 //! on behind the last whole line; an import skips what is there already, so that it can be run
-//! again. Replicas are no part of it: they belong to processes.
+//! again. Replicas are no part of it: they belong to processes. Neither are the keys of grants and
+//! the client of the platform: they are secrets, which a backup would spread, and each install
+//! makes its own, so users sign in again after a move. Revocations say nothing without those keys.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, Write};
@@ -263,6 +265,23 @@ mod tests {
         let mut out = Vec::new();
         export(store, &mut out, from, &mut |_| {}).await.unwrap();
         out
+    }
+
+    #[tokio::test]
+    async fn secrets_stay_where_they_are() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = store(directory.path(), "from").await;
+        for kind in Kind::ALL {
+            let key = DocumentKey { kind, name: "a".parse().unwrap() };
+            let body = format!(r#"{{"v":1,"secret":"of-{kind}"}}"#).into_bytes();
+            let write = StoreWrite::PutDocument { key, body, expected: None };
+            store.write(write, Author::portico()).await.unwrap().unwrap();
+        }
+        let file = String::from_utf8(exported(&store, Resume::default()).await).unwrap();
+        assert!(file.contains("of-workspace"), "{file}");
+        for kind in [Kind::SigningKey, Kind::Client, Kind::Revocation, Kind::Replica] {
+            assert!(!file.contains(&format!("of-{kind}")), "{file}");
+        }
     }
 
     #[tokio::test]

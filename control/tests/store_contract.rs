@@ -49,6 +49,7 @@ macro_rules! contract {
                 a_full_workspace_takes_no_more,
                 a_heartbeat_lasts_for_its_time,
                 a_ticket_is_redeemed_once,
+                one_write_forgets_few_tickets,
                 a_note_changes_nothing_and_is_kept,
                 the_identity_stays,
                 a_caller_that_goes_away_leaves_no_half_write,

@@ -14,6 +14,7 @@ pub mod decide;
 pub mod client;
 pub mod forward;
 pub mod cookie;
+pub mod flood;
 mod frames;
 pub mod response;
 pub mod exchange;

@@ -74,6 +74,9 @@ pub const REQUEST_LINE_BYTES_MAX: usize = 16 * 1024;
 /// A whole head, request or response. Browsers cut cookies at about 8 KiB a domain, and siblings
 /// can fill several domains' worth; beyond it the answer is 431.
 pub const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// `Set-Cookie` fields that take away what made a head too large: of some 100 bytes each, far below
+/// what browsers read (256 KiB in Chromium).
+pub const COOKIES_EXPIRED_MAX: usize = 240;
 /// Fields in a head: real heads have under 50.
 pub const HEAD_FIELDS_MAX: usize = 128;
 /// `1f4;ext=…` : a chunk-size line. Sizes need 16 digits, extensions are rare and ignored.
@@ -347,6 +350,14 @@ pub const SEALING_KEYS_MAX: usize = 64;
 /// Keys of grants: far more than are exchanged within the longest login. An operator's haste, or a
 /// script's, does not fill the store.
 pub const SIGNING_KEYS_MAX: usize = 64;
+/// Keys and revocations stay for so long after the last sign-in that they can be about: for clocks
+/// that differ, and for a replica that was without its store and signed with the key before.
+pub const KEY_GRACE: Duration = Duration::from_secs(60 * 60);
+/// What one look at revocations forgets, so that it is short; the next one goes on.
+pub const REVOCATIONS_FORGET_PER_LOOK: usize = 1_000;
+/// Used tickets that are too old to be brought again, which one more of them forgets: more than
+/// one, so that forgetting keeps up, and few, so that a write stays short after a long pause.
+pub const TICKETS_FORGET_PER_WRITE: usize = 16;
 
 const _: () = assert!(REQUEST_LINE_BYTES_MAX < HEAD_BYTES_MAX);
 const _: () = assert!(TRAILER_BYTES_MAX <= HEAD_BYTES_MAX);
@@ -372,6 +383,8 @@ const _: () = assert!(
         < REDIS_CALL_TIMEOUT.as_millis()
 );
 const _: () = assert!(REDIS_FORGET_PER_WRITE > 1, "forgetting keeps up with writing");
+const _: () = assert!(KEY_LEAD.as_secs() + CLOCK_SKEW_MAX.as_secs() <= KEY_GRACE.as_secs());
+const _: () = assert!(TICKETS_FORGET_PER_WRITE > 1, "forgetting keeps up with redeeming");
 const _: () = assert!((SEALED_TEXT_BYTES_MAX + 33).div_ceil(3) * 4 + 256 <= 4096, "a cookie");
 const _: () = assert!(OUTBOUND_CONNECT_TIMEOUT.as_secs() < OIDC_CALL_TIMEOUT.as_secs());
 const _: () = assert!(OIDC_KEYS_REFETCH.as_secs() < OIDC_CACHE_TTL.as_secs());

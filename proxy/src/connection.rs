@@ -17,6 +17,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use portico_core::http::client::Client;
+use portico_core::http::flood;
 use portico_core::http::refusal::Refusal;
 use portico_core::limits;
 
@@ -29,7 +30,7 @@ use crate::watch::{Phase, Watched};
 use crate::worker::{Entrance, Worker};
 use admit::{Admission, Reply};
 pub(crate) use entered::Entered;
-use journal::Journal;
+use journal::{Journal, RelayJournal};
 pub(crate) use live::Live;
 
 /// A client connection between its handshake and its end or its switch to a relay.
@@ -49,7 +50,7 @@ enum Turn {
     Linger,
     /// Nothing more can be said.
     Close,
-    Relay(Relay, Journal),
+    Relay(Relay, RelayJournal),
 }
 
 pub(crate) async fn serve(
@@ -77,21 +78,23 @@ pub(crate) async fn serve(
     if let Some((relay, journal, watched)) = connection.run().await {
         // A task of its own: an upgraded connection may be idle for days, and need not keep the
         // memory of one that serves requests.
-        tokio::task::spawn_local(relay_to_its_end(relay, journal, watched, ended));
+        // On the heap by itself, because tasks are padded to whole pairs of cache lines.
+        let relayed = Box::pin(relay_to_its_end(relay, journal, watched, ended));
+        tokio::task::spawn_local(relayed);
     }
 }
 
 #[expect(clippy::manual_async_fn, reason = "it would keep a second place for its arguments")]
 fn relay_to_its_end(
     relay: Relay,
-    journal: Journal,
+    journal: RelayJournal,
     watched: Watched,
     ended: Ended,
 ) -> impl Future<Output = ()> {
     async move {
         let present = watched.watch.present(&ended.0.shared.presence);
-        let relayed = relay.run(&ended.0, &watched.watch, journal.entered.as_ref()).await;
-        journal.relayed(&ended.0, relayed);
+        let relayed = relay.run(&ended.0, &watched.watch, journal.entered.as_deref()).await;
+        journal.ended(&ended.0, relayed);
         drop(present);
         // The slot first: who is told of the end counts what is left.
         drop(watched);
@@ -110,7 +113,7 @@ impl Drop for Ended {
 }
 
 impl Connection {
-    async fn run(mut self) -> Option<(Relay, Journal, Watched)> {
+    async fn run(mut self) -> Option<(Relay, RelayJournal, Watched)> {
         // Who connects has something to say; only between requests may a client take its time.
         let mut patience = limits::HEAD_TIMEOUT;
         loop {
@@ -218,7 +221,15 @@ impl Connection {
         admit::note_refusal(&self.worker, &self.client, refusal);
         let form = Form::of_unread(&self.inbound);
         let journal = Journal::unread(&self.worker, &self.client);
-        let page = Page::of_refusal(refusal);
+        let expired = match refusal {
+            Refusal::HeadTooLarge => {
+                flood::expired_cookies(&self.inbound, &self.worker.shared.domains)
+            }
+            _ => Vec::new(),
+        };
+        let page = expired
+            .into_iter()
+            .fold(Page::of_refusal(refusal), |page, cookie| page.with("Set-Cookie", cookie));
         let reply = Reply::new(&self.worker, &page, form, journal);
         self.reply(reply).await
     }

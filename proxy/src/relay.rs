@@ -22,10 +22,17 @@ use crate::worker::Worker;
 pub(crate) struct Relay {
     client: Stream,
     upstream: Stream,
-    from_client: Cell<Chunk>,
-    from_upstream: Cell<Chunk>,
+    from_client: Early,
+    from_upstream: Early,
     /// Of a WebSocket: where its frames towards the client end.
     frames: Cell<Option<Frames>>,
+}
+
+/// What has come before the switch: seldom anything, so it costs a pointer.
+type Early = Cell<Option<Box<Chunk>>>;
+
+fn early(chunk: Chunk) -> Early {
+    Cell::new((!chunk.is_empty()).then(|| Box::new(chunk)))
 }
 
 /// Bytes that went each way.
@@ -46,8 +53,8 @@ impl Relay {
         Self {
             client,
             upstream: Stream::Plain(upstream),
-            from_client: Cell::new(from_client),
-            from_upstream: Cell::new(from_upstream),
+            from_client: early(from_client),
+            from_upstream: early(from_upstream),
             frames: Cell::new(frames),
         }
     }
@@ -151,7 +158,7 @@ struct Way<'a> {
     from: &'a Stream,
     to: &'a Stream,
     /// What has come before the switch.
-    early: &'a Cell<Chunk>,
+    early: &'a Early,
     frames: Option<&'a Cell<Option<Frames>>>,
     directions: (Direction, Direction),
     course: &'a Course<'a>,
@@ -162,7 +169,7 @@ impl Way<'_> {
     async fn copy(&self) -> u64 {
         let mut total = 0;
         loop {
-            let mut chunk = self.early.replace(Chunk::EMPTY);
+            let mut chunk = self.early.take().map_or(Chunk::EMPTY, |early| *early);
             if chunk.is_empty() {
                 match self.from.recv().await {
                     Ok(received) if !received.is_empty() => chunk = received,

@@ -47,7 +47,7 @@ impl Control {
         let mut followers: Vec<Box<dyn Follower>> = vec![
             Box::new(self.keyring.follower()),
             Box::new(self.rules.follower()),
-            Box::new(AccessFollower(self.access.clone())),
+            Box::new(AccessFollower::new(self.access.clone())),
             Box::new(self.lifespans.follower()),
         ];
         if let Some(events) = self.events_follower.take() {

@@ -13,21 +13,27 @@ use crate::house::{House, host, url};
 
 mod cookies;
 mod cross_origin;
+mod floods;
 mod frames;
 mod identity;
 mod redirects;
 mod tickets;
 
-/// A tool that answers everything with one page and these fields, and remembers what it got.
+/// A tool that answers with one page, or an empty script, and these fields; it remembers what it
+/// got.
 fn tool(fields: &'static str, page: &'static str) -> Upstream {
     Upstream::scripted(move |connection| {
         while let Some(request) = connection.request() {
             if request.field("upgrade").is_some() {
                 return connection.upgrade_and_echo();
             }
+            let (kind, page) = match request.target.ends_with(".js") {
+                true => ("text/javascript", ""),
+                false => ("text/html", page),
+            };
             let length = page.len();
             connection.send(format!(
-                "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n{fields}\
+                "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n{fields}\
                  Content-Length: {length}\r\n\r\n{page}"
             ));
         }

@@ -12,6 +12,7 @@ use portico_core::domain::{LabelText, PATH_PREFIX};
 use portico_core::http::decide::{By, Door};
 use portico_core::limits;
 use portico_core::page::Action;
+use portico_core::route::Route;
 use portico_core::session::{Name, Timestamp};
 
 use super::Edge;
@@ -216,26 +217,7 @@ async fn redeem(
         may_sign_in(edge, &place, &ticket.user, fields, now)?;
     }
     // Last: a ticket that opens nothing for other reasons is not used up by trying.
-    let first = match ticket.binding {
-        Some(_) => edge.0.used.first(ticket.id, ticket.expires_at, now),
-        None => {
-            let write = Write::Redeem {
-                ticket: data_encoding::HEXLOWER.encode(&ticket.id),
-                until: ticket.expires_at.plus(limits::CLOCK_SKEW_MAX),
-                session: ticket.session.clone(),
-                workspace: place.route.workspace.name.clone(),
-            };
-            let author = Author::portico().saying(format!("by {}", ticket.user));
-            let redeemed = edge.0.store.write(write, author).await.map_err(|error| {
-                tracing::warn!(error = crate::with_causes(&error), "a ticket cannot be redeemed");
-                Refusal::StoreAway
-            })?;
-            redeemed.is_ok()
-        }
-    };
-    if !first {
-        return Err(Refusal::Invalid(Invalid::Used));
-    }
+    use_up(edge, &ticket, &place.route, now).await?;
     edge.0.counters.tickets("redeemed");
     let workspaces = match ticket.member {
         true => vec![place.route.workspace.name.clone()],
@@ -245,6 +227,35 @@ async fn redeem(
     let login = Login { user: ticket.user, proof, reach, until: ticket.until, workspaces };
     let Ticket { member, recheck, until, .. } = ticket;
     Ok(Redeemed { place, login, admission: Admission { member, recheck, until } })
+}
+
+async fn use_up(
+    edge: &Edge,
+    ticket: &Ticket,
+    route: &Route,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let first = match ticket.binding {
+        Some(_) => edge.0.used.first(ticket.id, ticket.expires_at, now),
+        None => {
+            let write = Write::Redeem {
+                ticket: data_encoding::HEXLOWER.encode(&ticket.id),
+                until: ticket.expires_at.plus(limits::CLOCK_SKEW_MAX),
+                session: ticket.session.clone(),
+                workspace: route.workspace.name.clone(),
+            };
+            let author = Author::portico().saying(format!("by {}", ticket.user));
+            let redeemed = edge.0.store.write(write, author).await.map_err(|error| {
+                tracing::warn!(error = crate::with_causes(&error), "a ticket cannot be redeemed");
+                Refusal::StoreAway
+            })?;
+            redeemed.is_ok()
+        }
+    };
+    match first {
+        true => Ok(()),
+        false => Err(Refusal::Invalid(Invalid::Used)),
+    }
 }
 
 /// Under a path a ticket signs the browser in, on an origin that all paths share: who made somebody

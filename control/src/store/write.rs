@@ -10,7 +10,8 @@ use portico_core::record::{
 };
 use portico_core::session::{Name, Session, Timestamp};
 
-#[derive(Debug, Clone)]
+/// Not `Debug`: a document's body may be secret.
+#[derive(Clone)]
 pub enum Write {
     /// Creates a session or replaces one. Its id and label must be nobody else's; a tombstone on
     /// the label is replaced. The label and the workspace of a session never change.

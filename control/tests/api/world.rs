@@ -100,7 +100,7 @@ impl World {
             let mut followers = routes(&table);
             followers.push(Box::new(keyring.follower()));
             followers.push(Box::new(rules.follower()));
-            followers.push(Box::new(AccessFollower(access.clone())));
+            followers.push(Box::new(AccessFollower::new(access.clone())));
             followers.push(Box::new(events_follower));
             let feed =
                 feed::start(store.clone(), followers, FeedSettings::default()).await.unwrap();

@@ -6,11 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use portico_control::store::embedded::Embedded;
-use portico_control::store::{self, Bounds, Change, Position, Query, Store, StoreError};
+use portico_control::store::{
+    self, Bounds, Change, Conflict, Position, Query, Store, StoreError, Stored,
+};
 use portico_core::label::Label;
 use portico_core::record::{Record, Version};
 use tempfile::TempDir;
 
+use crate::more_rules::redeem;
 use crate::rules::{create, id, session};
 
 pub async fn open(bounds: Bounds) -> (Arc<dyn Store>, TempDir) {
@@ -40,6 +43,16 @@ async fn what_was_acknowledged_is_there_when_opened_again() {
     assert_eq!(after.tombstones, [Label::parse("atwo").unwrap()]);
     assert_eq!(after.position, before.position);
     assert_eq!(create(&store, session("three")).await.version.0, before.position.0 + 1);
+}
+
+#[tokio::test]
+async fn a_ticket_that_was_used_stays_so_when_opened_again() {
+    let directory = TempDir::new().unwrap();
+    let url = url(directory.path());
+    for outcome in [Ok(Stored::Nothing), Err(Conflict::Exists)] {
+        let store = store::open(&url).await.unwrap();
+        assert_eq!(redeem(&store, "t1").await, outcome);
+    }
 }
 
 #[tokio::test]

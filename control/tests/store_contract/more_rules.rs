@@ -262,6 +262,43 @@ pub async fn a_ticket_is_redeemed_once(store: Shared) {
     assert_eq!(record.detail.as_deref(), Some("by ada"));
 }
 
+/// Uses up a ticket that is good for a minute.
+pub async fn redeem(store: &Shared, ticket: &str) -> Result<Stored, Conflict> {
+    let now = Author::portico().at;
+    redeem_at(store, ticket, now, Timestamp(now.0 + 60_000)).await
+}
+
+async fn redeem_at(
+    store: &Shared,
+    ticket: &str,
+    at: Timestamp,
+    until: Timestamp,
+) -> Result<Stored, Conflict> {
+    let (session, workspace) = (id("one"), "genomics".parse().unwrap());
+    let write = Write::Redeem { ticket: ticket.to_owned(), until, session, workspace };
+    store.write(write, Author { at, ..Author::portico() }).await.unwrap()
+}
+
+/// Whoever redeems after a long pause does not pay for all that were used before it.
+pub async fn one_write_forgets_few_tickets(store: Shared) {
+    let begin = Author::portico().at.0;
+    let at = |seconds: u64| Timestamp(begin + seconds * 1_000);
+    let tickets: Vec<_> = (0..limits::TICKETS_FORGET_PER_WRITE * 5 / 2)
+        .map(|number| format!("t{number:02}"))
+        .collect();
+    for ticket in &tickets {
+        redeem_at(&store, ticket, at(0), at(60)).await.unwrap();
+    }
+    let last = tickets.last().unwrap();
+    let later = async |ticket: &str| redeem_at(&store, ticket, at(120), at(180)).await;
+    later("a").await.unwrap();
+    assert_eq!(later(last).await, Err(Conflict::Exists), "all were forgotten at once");
+    for ticket in ["b", "c"] {
+        later(ticket).await.unwrap();
+    }
+    assert_eq!(later(last).await, Ok(Stored::Nothing));
+}
+
 pub async fn a_note_changes_nothing_and_is_kept(store: Shared) {
     create(&store, session("one")).await;
     let before = store.snapshot().await.unwrap();

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
+use crate::more_rules::redeem;
 use crate::rules::id;
 use portico_control::store::redis::{ACL_RULES, Redis, RedisOptions};
-use portico_control::store::{Bounds, Store, StoreError};
+use portico_control::store::{Bounds, Conflict, Store, StoreError, Stored};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 #[path = "redis/servers.rs"]
@@ -148,6 +149,17 @@ async fn a_redis_of_another_kind_is_refused_with_the_right_url() {
     let url = format!("redis+cluster://127.0.0.1:{port}");
     let error = refusal(RedisOptions::new(url)).await;
     assert!(error.to_string().contains("Redis refused"), "{error}");
+}
+
+#[tokio::test]
+async fn a_ticket_is_used_for_every_replica() {
+    let mut options = RedisOptions::new(format!("redis://127.0.0.1:{}", of(&ALONE).await.port));
+    options.prefix = prefix();
+    for outcome in [Ok(Stored::Nothing), Err(Conflict::Exists), Err(Conflict::Exists)] {
+        let (replica, _) = Redis::open(&options, Bounds::default()).await.unwrap();
+        let replica: Arc<dyn Store> = Arc::new(replica);
+        assert_eq!(redeem(&replica, "t1").await, outcome);
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use super::cookies::Carrier;
 use super::cookies::{CookieName, grants, logins};
 use super::gate::Gate;
 use super::grant::Grant;
-use super::login::{Login, LoginProof};
+use super::login::{Login, LoginId};
 use super::origin::{Sender, Signs, is_upgrade};
 use super::policy::Policy;
 use super::token::Invalid;
@@ -136,9 +136,12 @@ impl Gate {
     fn search(&self, question: Question<'_, '_, '_>, state: &AccessState) -> Found {
         let Question { request, route, by, now, .. } = question;
         let (mut unwelcome, mut invalid) = (None, None);
+        let mut signed_in = None;
         for (token, carrier) in grants(request, CookieName::of(by, &route.label)) {
             let verified = Grant::verify(token, route, state, now);
-            match verified.and_then(|grant| confirmed(grant, carrier, question, state)) {
+            match verified
+                .and_then(|grant| confirmed(grant, carrier, question, state, &mut signed_in))
+            {
                 Ok(grant) if self.admits(route, by, &grant) => return Found::Good(grant, carrier),
                 Ok(grant) => unwelcome = Some(grant.user),
                 Err(reason) => invalid = Some(reason),
@@ -258,20 +261,21 @@ fn is_path(by: By) -> bool {
 
 /// Under a path the grant's cookie can be set by a sibling of the connect host, and with it
 /// somebody be made to work as another. The cookie of the sign-in cannot: both must be of one.
+/// `signed_in` are those that are good, found once for all grants: else a head full of both would
+/// cost their product.
 fn confirmed(
     grant: Grant,
     carrier: Carrier,
     Question { request, by, now, .. }: Question<'_, '_, '_>,
     state: &AccessState,
+    signed_in: &mut Option<Vec<LoginId>>,
 ) -> Result<Grant, Invalid> {
     if !is_path(by) || carrier == Carrier::Field {
         return Ok(grant);
     }
-    let same = |token| {
-        Login::verify(token, state, now)
-            .is_ok_and(|Login { proof: LoginProof { id, .. }, .. }| id == grant.login.id)
-    };
-    match logins(request).any(same) {
+    let good = |token| Login::verify(token, state, now).ok().map(|login| login.proof.id);
+    let signed_in = signed_in.get_or_insert_with(|| logins(request).filter_map(good).collect());
+    match signed_in.contains(&grant.login.id) {
         true => Ok(grant),
         false => Err(Invalid::OtherLogin),
     }

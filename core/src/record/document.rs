@@ -40,7 +40,7 @@ pub struct DocumentKey {
     pub name: Name,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Document {
     pub key: DocumentKey,
     pub version: Version,
@@ -82,6 +82,15 @@ impl Document {
     }
 }
 
+/// Without a body that is secret: changes and snapshots print the documents in them.
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, version, body } = self;
+        let body = if key.kind.is_secret() { "***".into() } else { String::from_utf8_lossy(body) };
+        write!(f, "Document({key}, {}, {body})", version.0)
+    }
+}
+
 impl Kind {
     pub const ALL: [Self; 9] = [
         Self::AllowList,
@@ -108,13 +117,29 @@ impl Kind {
             Self::Client => "client",
         }
     }
+
+    /// Whether its documents hold what must not be shown to anybody.
+    pub fn is_secret(self) -> bool {
+        match self {
+            Self::SigningKey | Self::Client => true,
+            // Of a token only a digest is kept.
+            Self::AllowList
+            | Self::Workspace
+            | Self::Template
+            | Self::Token
+            | Self::Replica
+            | Self::Store
+            | Self::Revocation => false,
+        }
+    }
 }
 
 impl FromStr for Kind {
     type Err = UnknownWord;
 
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        let expected = "allow-list, workspace, template, token, replica, store";
+        let expected = "allow-list, workspace, template, token, replica, store, signing-key, \
+                        revocation, client";
         Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(UnknownWord { expected })
     }
 }
@@ -155,6 +180,16 @@ mod tests {
             let body = br#"{"v":1,"x":[1,null]}"#.to_vec();
             let document = Document { key, version: Version(7), body };
             assert_eq!(Document::decode(&document.encode()).unwrap(), document);
+        }
+    }
+
+    #[test]
+    fn what_is_secret_is_not_printed() {
+        for kind in Kind::ALL {
+            let key = DocumentKey { kind, name: "a".parse().unwrap() };
+            let body = br#"{"v":1,"secret":"s3cr3t"}"#.to_vec();
+            let printed = format!("{:?}", Document { key, version: Version(7), body });
+            assert_eq!(printed.contains("s3cr3t"), !kind.is_secret(), "{printed}");
         }
     }
 

@@ -204,7 +204,7 @@ impl Connection {
                 let client = self.stream.clone();
                 let frames = forward.websocket.then(Frames::default);
                 let relay = Relay::new(client, lease.socket, from_client, from_upstream, frames);
-                Turn::Relay(relay, forward.journal)
+                Turn::Relay(relay, forward.journal.of_relay())
             }
             End::Silent if self.watched.watch.ended() => {
                 // The client left while it was waiting, or the process ends.

@@ -102,13 +102,31 @@ impl Journal {
         }
     }
 
-    /// The relay that the request became has ended.
-    pub(super) fn relayed(self, worker: &Worker, relayed: Relayed) {
-        if let (Some(mut entry), Some(log)) = (self.entry, &worker.log) {
+    /// What is left of it for the relay that the request has become, which may last for days.
+    pub(super) fn of_relay(self) -> RelayJournal {
+        let begun = self.begun;
+        RelayJournal {
+            entry: self.entry.map(|entry| Box::new((entry, begun))),
+            entered: self.entered.map(Box::new),
+        }
+    }
+}
+
+/// No larger than two pointers: most relays need neither.
+pub(super) struct RelayJournal {
+    entry: Option<Box<(Box<Entry>, Instant)>>,
+    pub(super) entered: Option<Box<Entered>>,
+}
+
+impl RelayJournal {
+    /// The relay has ended.
+    pub(super) fn ended(self, worker: &Worker, relayed: Relayed) {
+        if let (Some(logged), Some(log)) = (self.entry, &worker.log) {
+            let (mut entry, begun) = *logged;
             entry.status = 101;
             entry.bytes_in += relayed.from_client;
             entry.bytes_out = relayed.from_upstream;
-            entry.duration = self.begun.elapsed();
+            entry.duration = begun.elapsed();
             entry.upgrade = true;
             log.log(*entry, &worker.counters);
         }

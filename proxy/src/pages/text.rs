@@ -228,7 +228,10 @@ impl Page {
             first.make_ascii_uppercase();
         }
         if refusal.status() == 431 {
-            detail.push_str(". Too many cookies are the usual cause: delete this site's cookies");
+            detail.push_str(
+                ". Too many cookies are the usual cause: load the page again, and if that does \
+                 not help delete this site's cookies",
+            );
         }
         detail.push('.');
         let mut page = Page::new(refusal.status(), slug, title, detail).counted(match refusal {

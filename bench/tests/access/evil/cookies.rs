@@ -101,9 +101,16 @@ fn a_tool_speaks_for_no_more_than_its_own_place() {
     ] {
         assert_eq!(answer.field(name), None, "{name}");
     }
-    let worker = "navigator.serviceWorker.register('/_studio/eve/sw.js', { scope: '/' }) \
-                  .then(() => 'taken over', () => 'refused')";
-    assert_eq!(eve.eval(worker), "refused");
+    let worker = |scope: &str| {
+        format!(
+            "navigator.serviceWorker.register('/_studio/eve/sw.js', {{ scope: '{scope}' }}) \
+             .then(() => 'taken over', e => e.name + e.message)"
+        )
+    };
+    let refused = eve.eval(&worker("/"));
+    let refused = refused.as_str().unwrap_or_default();
+    assert!(refused.contains("Service-Worker-Allowed"), "{refused}");
+    assert_eq!(eve.eval(&worker("/_studio/eve/")), "taken over");
 }
 
 /// Sixty cookies of our names, for the domain above all sessions.

@@ -49,3 +49,14 @@ end
 local function workspace_of(bytes)
   return string.match(bytes, '"workspace":"([^"]+)"')
 end
+
+-- Why what is there is not what a write expects; nothing where it is. Without an expected version
+-- whatever is there will do.
+local function mismatch(current, expected)
+  if not current then
+    return { 'no', 'missing' }
+  end
+  if expected ~= '' and version_of(current) ~= expected then
+    return { 'no', 'changed', version_of(current) }
+  end
+end

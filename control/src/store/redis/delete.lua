@@ -2,11 +2,9 @@
 local id, expected, tombstones_max = ARGV[8], ARGV[9], tonumber(ARGV[10])
 
 local current = redis.call('HGET', sessions, id)
-if not current then
-  return { 'no', 'missing' }
-end
-if expected ~= '' and version_of(current) ~= expected then
-  return { 'no', 'changed', version_of(current) }
+local why = mismatch(current, expected)
+if why then
+  return why
 end
 local label, workspace = label_of(current), workspace_of(current)
 if not label or not workspace then

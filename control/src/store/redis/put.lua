@@ -32,11 +32,9 @@ if expected == '' then
     end
   end
 else
-  if not current then
-    return { 'no', 'missing' }
-  end
-  if version_of(current) ~= expected then
-    return { 'no', 'changed', version_of(current) }
+  local why = mismatch(current, expected)
+  if why then
+    return why
   end
   if label_of(current) ~= label or workspace_of(current) ~= workspace then
     return { 'no', 'fixed' }

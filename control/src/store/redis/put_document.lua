@@ -8,11 +8,9 @@ if expected == 'absent' then
     return { 'no', 'exists' }
   end
 elseif expected ~= '' then
-  if not current then
-    return { 'no', 'missing' }
-  end
-  if version_of(current) ~= expected then
-    return { 'no', 'changed', version_of(current) }
+  local why = mismatch(current, expected)
+  if why then
+    return why
   end
 end
 

@@ -35,8 +35,8 @@ enum Script {
     Note,
 }
 
-/// A script with its arguments, but for the identity of the store.
-#[derive(Debug)]
+/// A script with its arguments, but for the identity of the store. Neither this nor its answer is
+/// `Debug`: both can hold a document whose body is secret.
 pub struct Call {
     script: Script,
     /// Whose documents it is given; any, for a script that touches none.
@@ -45,7 +45,6 @@ pub struct Call {
 }
 
 /// What a script answered.
-#[derive(Debug)]
 pub struct Outcome(Vec<Vec<u8>>);
 
 impl Call {
@@ -76,6 +75,7 @@ impl Call {
             Write::Redeem { ticket, until, .. } => {
                 call.script = Script::Redeem;
                 call.text(ticket).number(until.0);
+                call.number(limits::TICKETS_FORGET_PER_WRITE as u64);
             }
             Write::Note { .. } => call.script = Script::Note,
         }

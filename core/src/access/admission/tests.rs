@@ -4,8 +4,8 @@ mod grants;
 
 use super::*;
 use crate::access::{
-    Access, AllowedOrigins, AllowedUsers, Key, KeyId, LoginId, Reach, Revocation, Revoked,
-    TRIES_MAX,
+    Access, AllowedOrigins, AllowedUsers, Key, KeyId, LoginId, LoginProof, Reach, Revocation,
+    Revoked, TRIES_MAX,
 };
 use crate::domain::{Domains, Origin};
 use crate::http::decide::{Answer, Decision, Install, decide};

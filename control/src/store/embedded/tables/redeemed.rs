@@ -1,5 +1,6 @@
 //! Tickets that were used, for as long as somebody could bring them again.
 
+use portico_core::limits;
 use portico_core::session::Timestamp;
 use redb::{ReadableTable, StorageError};
 
@@ -13,28 +14,27 @@ impl Tables<'_> {
         Timestamp(until): Timestamp,
         at: Timestamp,
     ) -> Outcome {
-        self.forget_redeemed(at)?;
         if self.redeemed.get(ticket)?.is_some() {
             return Ok(Err(Conflict::Exists));
         }
+        self.forget_redeemed(at)?;
         self.redeemed.insert(ticket, until)?;
         self.redeemed_order.insert((until, ticket), ())?;
         self.append(&Change::Noted, at)?;
         Ok(Ok(Stored::Nothing))
     }
 
-    /// Each is forgotten once, so this costs as much as remembering did.
+    /// Oldest first. One that is still here by then is refused, which is on the safe side.
     fn forget_redeemed(&mut self, Timestamp(now): Timestamp) -> Result<(), StorageError> {
-        loop {
+        for _ in 0..limits::TICKETS_FORGET_PER_WRITE {
             let oldest = self.redeemed_order.first()?.map(|(key, _)| {
                 let (until, ticket) = key.value();
                 (until, ticket.to_owned())
             });
-            let Some((until, ticket)) = oldest.filter(|(until, _)| *until <= now) else {
-                return Ok(());
-            };
+            let Some((until, ticket)) = oldest.filter(|(until, _)| *until <= now) else { break };
             self.redeemed_order.remove((until, ticket.as_str()))?;
             self.redeemed.remove(ticket.as_str())?;
         }
+        Ok(())
     }
 }
