@@ -1,5 +1,5 @@
-//! The end of a sign-in, by its user in the browser or by the platform: what is open closes on every
-//! replica, the next visit asks again, and nobody else can do it or is touched.
+//! The end of a sign-in, by its user in the browser or by the platform: what is open closes at both
+//! replicas, the next visit asks again, and nobody else can do it or is touched.
 
 use std::time::{Duration, Instant};
 
