@@ -72,7 +72,7 @@ pub async fn look(
                 store.write(write, Author::portico().saying("nothing it signed is left")).await?;
         }
     }
-    forget_revocations(store, lifetimes, now).await
+    forget_revocations(store, now).await
 }
 
 async fn add(
@@ -91,14 +91,11 @@ async fn add(
 }
 
 /// Of sign-ins that have ended by themselves.
-async fn forget_revocations(
-    store: &dyn Store,
-    lifetimes: Lifetimes,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+async fn forget_revocations(store: &dyn Store, now: Timestamp) -> Result<(), StoreError> {
     let over = |document: &Document| {
         let revocation = Revocation::decode(&document.body);
-        revocation.is_ok_and(|r| now.since(r.before) > lifetimes.login + limits::KEY_GRACE)
+        let kept = limits::LOGIN_LIFETIME_MAX + limits::KEY_GRACE;
+        revocation.is_ok_and(|revocation| now.since(revocation.before) > kept)
     };
     let documents = store.documents(Kind::Revocation).await?;
     for document in
@@ -157,7 +154,9 @@ mod tests {
         let body = Revocation { of, before: Timestamp(1_000) }.encode();
         let write = Write::PutDocument { key, body, expected: None };
         store.write(write, Author::portico()).await.unwrap().unwrap();
-        for (seconds, left) in [(500 + 3_600, 1), (500 + 3_602, 0)] {
+        // Whatever sign-ins last now: that one may have begun when they lasted longer.
+        let longest = limits::LOGIN_LIFETIME_MAX.as_secs();
+        for (seconds, left) in [(500 + 3_600, 1), (longest + 3_600, 1), (longest + 3_602, 0)] {
             look(&store, LIFETIMES, Timestamp(1_000 + seconds * 1_000)).await.unwrap();
             assert_eq!(store.documents(Kind::Revocation).await.unwrap().len(), left);
         }

@@ -21,7 +21,6 @@ pub struct House {
     pub redis: Redis,
     pub control: Member,
     pub proxies: Vec<Member>,
-    pub authority: Authority,
     tls: Arc<ClientConfig>,
     _files: TempDir,
 }
@@ -59,7 +58,7 @@ impl House {
             Member::start("proxy", options, &redis),
         ];
         let tls = authority.client(&[&TLS13]);
-        let house = Self { provider, redis, control, proxies, authority, tls, _files: files };
+        let house = Self { provider, redis, control, proxies, tls, _files: files };
         house.provider.reach(&format!("{CONNECT_HOST}:443"), house.connect());
         house
     }

@@ -53,6 +53,10 @@ fn what_contradicts_itself_is_a_mistake() {
         (&["PORTICO_ACCESS__IDENTITY_HEADERS=a b:"], "is not the name of a header"),
         (&["PORTICO_ACCESS__ALLOWED_ORIGINS=app.example.com"], "is not a URL"),
         (&["PORTICO_ACCESS__GRANT_LIFETIME=1s"], "is not between 1m and 1day"),
+        (
+            &["PORTICO_ACCESS__LOGIN_LIFETIME=30d", "PORTICO_ACCESS__KEY_LIFETIME=1h"],
+            "too many keys",
+        ),
         (&["PORTICO_ACCESS__SCOPES=profile"], "lacks openid"),
         (&["PORTICO_ACCESS__WEBHOOK_URL=ftp://x"], "is not an http or https URL"),
         (&["PORTICO_CONNECT_URL=http://connect.example.com"], "browsers keep no grants"),

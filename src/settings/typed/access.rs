@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use portico_core::access::{AllowedOrigins, Gate, Mode, Policy};
 use portico_core::domain::{Domains, Origin as Url, Scheme};
+use portico_core::limits;
 
 use super::{files, parse};
 use crate::settings::collect::Collected;
@@ -31,7 +32,7 @@ pub fn access(c: &mut Collected, domains: Option<&Domains>) -> Option<AccessSett
     let origins = c.read("access.allowed_origins", allowed_origins);
     let lifetimes = [
         ("access.grant_lifetime", MINUTE, DAY),
-        ("access.login_lifetime", 5 * MINUTE, 30 * DAY),
+        ("access.login_lifetime", 5 * MINUTE, limits::LOGIN_LIFETIME_MAX),
         ("access.key_lifetime", 60 * MINUTE, 90 * DAY),
     ];
     let lifetimes = lifetimes
@@ -40,6 +41,7 @@ pub fn access(c: &mut Collected, domains: Option<&Domains>) -> Option<AccessSett
     let webhook = webhook(c);
     let ca_file = c.read("access.ca_file", files::authorities);
     let [grant_lifetime, login_lifetime, key_lifetime] = lifetimes;
+    keys_are_few(c, login_lifetime, key_lifetime);
     let (mode, policy) = (mode??, policy??);
     let mut origins = origins?.unwrap_or_default();
     let platform = c.entry("platform_url").value.as_ref().map(Value::text);
@@ -64,6 +66,18 @@ pub fn access(c: &mut Collected, domains: Option<&Domains>) -> Option<AccessSett
         webhook: webhook?,
         ca_file: ca_file?,
     })
+}
+
+/// All that can still have signed something are kept.
+fn keys_are_few(c: &mut Collected, login: Option<Duration>, key: Option<Duration>) {
+    let (Some(login), Some(key)) = (login, key) else { return };
+    let least = login / (limits::SIGNING_KEYS_MAX as u32 / 2);
+    if key < least {
+        let least = humantime::format_duration(Duration::from_secs(least.as_secs() + 1));
+        let wrong = "is so short that too many keys would be kept for access.login_lifetime";
+        let wrong = Wrong::new(wrong, format!("write at least {least}, or shorten that one"));
+        c.mistake("access.key_lifetime", c.origin("access.key_lifetime"), wrong);
+    }
 }
 
 fn check(c: &mut Collected, gate: &Gate, policy: Policy, domains: Option<&Domains>) {
