@@ -209,6 +209,9 @@ impl Replica {
     }
 }
 
+/// Where workers hand over who signs in; none where the gate is open, or no worker is here.
+type Door = Option<Arc<dyn EdgeApp>>;
+
 /// What signs users in, and what is looked after for it, where the gate is here.
 fn start_access(
     role: Role,
@@ -216,7 +219,7 @@ fn start_access(
     table: &SharedTable,
     store: &Arc<dyn Store>,
     metrics: &prometheus::Registry,
-) -> Outcome<(Option<Arc<dyn EdgeApp>>, Vec<Keep>)> {
+) -> Outcome<(Door, Vec<Keep>)> {
     let access = &settings.access;
     if !access.gate.is_closed() {
         return Ok((None, Vec::new()));

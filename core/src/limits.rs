@@ -50,8 +50,8 @@ pub const KEYS_RETRY: Duration = Duration::from_secs(1);
 pub const KEY_LEAD: Duration = Duration::from_secs(10);
 /// What a process says of itself with a heartbeat: who is connected, about 10,000 users.
 pub const BEAT_NOTE_BYTES_MAX: usize = 1024 * 1024;
-/// The longest that a sign-in may be let last. What takes one back is kept for as long, whatever the
-/// setting is now: the sign-in may have begun under another.
+/// The longest that a sign-in may be let last. What takes one back is kept for as long, whatever
+/// the setting is now: the sign-in may have begun under another.
 pub const LOGIN_LIFETIME_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// A ticket, from being made to being used.
 pub const TICKET_LIFETIME_MAX: Duration = Duration::from_secs(60);
