@@ -63,8 +63,9 @@ pub const REFRESH_COOKIE_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 *
 pub const OIDC_PRESENCE_TTL: Duration = Duration::from_secs(5);
 /// How often the platform is asked whether it still knows Portico as its client.
 pub const OIDC_CLIENT_CHECK: Duration = Duration::from_secs(10 * 60);
-/// The platform is not asked about one grant again so soon after a question without a yes.
-pub const RECHECK_PAUSE: Duration = Duration::from_secs(1);
+/// The platform is not asked about one grant again before this, whatever it said, or before a
+/// quarter of the time that its word holds, if that is sooner.
+pub const RECHECK_PAUSE: Duration = Duration::from_secs(10);
 pub const RECHECKS_MAX: usize = 100_000;
 /// Ended connections that wait to be written down, so that a session of thousands ends at once.
 pub const ENDED_QUEUE_MAX: usize = 65_536;

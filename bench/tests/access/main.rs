@@ -8,6 +8,7 @@ mod evil;
 mod durable;
 mod tickets;
 mod revocation;
+mod under_way;
 mod logout;
 mod webhook;
 mod grants;

@@ -13,10 +13,10 @@ use tungstenite::{Message, WebSocket};
 use crate::house::{House, host, url};
 use crate::walker::Walker;
 
-const BOUND: Duration = Duration::from_secs(1);
+pub const BOUND: Duration = Duration::from_secs(1);
 
 /// A grant of a user, by a ticket.
-fn grant(house: &House, session: &str, user: &str) -> String {
+pub fn grant(house: &House, session: &str, user: &str) -> String {
     let body = json!({ "user": user, "member": true });
     let target = format!("/v1/sessions/{session}/tickets");
     let made = house.api("POST", &target, Some(&body), 201).json();
@@ -70,20 +70,16 @@ fn a_user_who_is_taken_out_is_cut_and_the_others_stay() {
         house.api("POST", "/v1/access/revocations", Some(&json!({ "user": user })), 201);
     };
     type Take<'a> = Box<dyn Fn(&str) + 'a>;
-    let cases: [(&str, Take<'_>); 3] = [
-        ("allowed_users", Box::new(|id| house.change(id, &json!({ "allowed_users": ["eve"] })))),
-        ("a user's grants", Box::new(|_| revoke("bob"))),
-        (
-            "policy",
-            Box::new(|id| {
-                house.change(id, &json!({ "access": "users", "allowed_users": ["eve"] }))
-            }),
-        ),
+    let take_out = json!({ "allowed_users": ["eve"] });
+    let cases: [(&str, &str, Take<'_>); 3] = [
+        ("allowed_users", "eve", Box::new(|id| house.change(id, &take_out))),
+        ("a user's grants", "eve", Box::new(|_| revoke("bob"))),
+        ("policy", "ada", Box::new(|id| house.change(id, &json!({ "access": "private" })))),
     ];
-    for (number, (name, take)) in cases.iter().enumerate() {
+    for (number, (name, other, take)) in cases.iter().enumerate() {
         let id = format!("s{number}");
         house.session(&id, &echo.url(), named.clone());
-        let mut stays = opened(&house, &id, "eve");
+        let mut stays = opened(&house, &id, other);
         closed_after(name, opened(&house, &id, "bob"), || take(&id));
         for socket in &mut stays {
             round_trip(socket, "still here");
@@ -185,4 +181,41 @@ fn an_answer_under_way_is_cut_and_looks_so() {
     assert!(!rest.ends_with(b"0\r\n\r\n"));
     println!("a download: cut {} ms after it was asked for", begun.elapsed().as_millis());
     assert!(begun.elapsed() <= BOUND, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn each_replica_writes_down_how_many_it_has_ended_and_why() {
+    let house = House::start();
+    let echo = Upstream::websocket_echo();
+    let named = json!({ "access": "users", "allowed_users": ["bob"] });
+    house.session("one", &echo.url(), named.clone());
+    house.session("two", &echo.url(), named);
+    let mut other = opened(&house, "two", "bob");
+    let grant = grant(&house, "one", "bob");
+    // Three at the first, two at the second; each has two workers.
+    let sockets: Vec<_> = [0, 0, 0, 1, 1]
+        .iter()
+        .map(|replica| {
+            let fields = [("X-Portico-Grant", grant.as_str())];
+            let client = house.client_at(*replica, &host("one"));
+            let mut socket = client.websocket(&host("one"), "/ws", &fields);
+            round_trip(&mut socket, "hello");
+            socket
+        })
+        .collect();
+    closed_after("five sockets", sockets, || {
+        house.change("one", &json!({ "allowed_users": [] }));
+    });
+    let lines = eventually("both replicas write it down", || {
+        let mut lines = audited(&house, "connections.ended", "sessions/one");
+        lines.sort();
+        (lines.len() >= 2).then_some(lines)
+    });
+    assert_eq!(lines, ["2 of bob: policy_changed", "3 of bob: policy_changed"]);
+    // Whatever would come later has come.
+    other.iter_mut().for_each(|socket| round_trip(socket, "still here"));
+    assert_eq!(audited(&house, "connections.ended", "sessions/one").len(), 2);
+    assert!(audited(&house, "connections.ended", "sessions/two").is_empty());
+    let ended = house.metric("portico_connections_ended_total", "cause=\"policy_changed\"");
+    assert_eq!(ended, 5.0);
 }

@@ -209,3 +209,65 @@ fn nothing_is_logged_that_could_be_used_again() {
         }
     }
 }
+
+/// Nor of what is refused, which may be good elsewhere or by and by, nor in the audit log.
+#[test]
+fn what_is_refused_is_not_logged_either() {
+    let house = House::start_with(|options| {
+        options.set("PORTICO_PROXY__ACCESS_LOG", "json").set("PORTICO_LOG__LEVEL", "trace")
+    });
+    let upstream = Upstream::echo();
+    house.session("one", &upstream.url(), json!({}));
+    house.session("two", &upstream.url(), json!({}));
+    let send = |host: &str, line: &str, fields: &str, body: &str, expected: u16| {
+        let length = body.len();
+        let answer = house.client(host).exchange(format!(
+            "{line} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n{fields}\r\n{body}"
+        ));
+        assert_eq!(answer.status, expected, "{line}: {}", answer.text());
+        answer
+    };
+    let (one, two) = (host("one"), host("two"));
+    let foreign = text(&ticket(&house, "one", json!({})));
+    send(&two, &format!("GET /_portico/open?ticket={foreign}"), "", "", 403);
+    send(&two, "POST /_portico/grant", "", &format!("ticket={foreign}"), 403);
+    // A page may have come by one, and tell so, and a tool may see what follows its own `?`.
+    let referer = format!("Referer: https://{one}/_portico/open?ticket={foreign}\r\n");
+    send(&one, "GET /api", &referer, "", 401);
+    let not_his = text(&ticket(&house, "one", json!({ "user": "bob" })));
+    send(&one, &format!("GET /_portico/open?x=1&ticket={not_his}"), "", "", 403);
+    let good = text(&ticket(&house, "one", json!({})));
+    let answer = send(&one, "POST /_portico/grant", "", &format!("ticket={good}"), 200);
+    let grant = answer.json()["grant"].as_str().expect("a grant").to_owned();
+    send(&two, "GET /api", &format!("X-Portico-Grant: {grant}\r\n"), "", 401);
+    send(&two, "GET /api", &format!("Cookie: __Host-portico-grant={grant}\r\n"), "", 401);
+    send(&one, "GET /api", &format!("X-Portico-Grant: {grant}\r\n"), "", 200);
+    let logout = format!("e30.{}.{}", "bG9nb3V0".repeat(9), "c2lnbmF0dXJl".repeat(9));
+    let form = format!("logout_token={logout}");
+    send(CONNECT_HOST, "POST /_portico/backchannel-logout", "", &form, 400);
+    let state = "c3RhdGU".repeat(9);
+    let callback = format!("GET /_portico/callback?code={state}&state={state}");
+    let answer = house
+        .client(CONNECT_HOST)
+        .exchange(format!("{callback} HTTP/1.1\r\nHost: {CONNECT_HOST}\r\n\r\n"));
+    assert!(answer.status >= 400, "{}", answer.first_line);
+    let secrets = [foreign, not_his, good, grant, logout, state];
+
+    let lines = || house.proxies.iter().map(|p| p.process.stdout().lines().count()).sum::<usize>();
+    eventually("the access log has it all", || (lines() >= 10).then_some(()));
+    let audit = house.api("GET", "/v1/audit?limit=1000", None, 200).text();
+    for secret in &secrets {
+        assert!(!audit.contains(secret.as_str()), "{secret} is in the audit log");
+        for member in house.proxies.iter().chain([&house.control]) {
+            let (out, log) = (member.process.stdout(), member.process.stderr());
+            assert!(!out.contains(secret.as_str()), "{secret} is in the access log: {out}");
+            let line = log.lines().find(|line| line.contains(secret.as_str()));
+            assert_eq!(line, None, "{secret} is in the log");
+        }
+    }
+    // Nor did a tool get one.
+    let told = |secret: &String| {
+        upstream.requests().iter().any(|request| format!("{request:?}").contains(secret.as_str()))
+    };
+    assert!(!secrets.iter().any(told), "a tool was told");
+}

@@ -37,10 +37,19 @@ impl<'h> Walker<'h> {
         self.cookies
     }
 
+    pub fn cookie_of(&self, host: &str, name: &str) -> Option<&str> {
+        let key = (host.to_owned(), "/".to_owned(), name.to_owned());
+        self.cookies.get(&key).map(String::as_str)
+    }
+
+    /// The grant for a session's host.
+    pub fn grant(&self, host: &str) -> Option<&str> {
+        self.cookie_of(host, "__Host-portico-grant")
+    }
+
     /// The number of the key that signed the grant for a session's host.
     pub fn key_of_grant(&self, host: &str) -> Option<u32> {
-        let key = (host.to_owned(), "/".to_owned(), "__Host-portico-grant".to_owned());
-        let token = BASE64URL_NOPAD.decode(self.cookies.get(&key)?.as_bytes()).ok()?;
+        let token = BASE64URL_NOPAD.decode(self.grant(host)?.as_bytes()).ok()?;
         Some(u32::from_be_bytes(token.get(2..6)?.try_into().ok()?))
     }
 

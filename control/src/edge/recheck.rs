@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use portico_core::access::{Grant, LoginId};
 use portico_core::limits;
@@ -41,8 +42,7 @@ pub fn recheck(inner: &Arc<Inner>, grant: &Grant, route: &Arc<Route>) -> Option<
         if word.until.is_some_and(|until| until > grant.until) {
             return word.until;
         }
-        // A question is under way, or was answered with no, or not at all.
-        if word.until.is_none() && now.since(word.asked_at) < limits::RECHECK_PAUSE {
+        if now.since(word.asked_at) < pause(grant) {
             return None;
         }
     }
@@ -62,6 +62,11 @@ pub fn recheck(inner: &Arc<Inner>, grant: &Grant, route: &Arc<Route>) -> Option<
         }
     });
     None
+}
+
+/// A word that holds for seconds is asked for again within them, and has time for another try.
+fn pause(grant: &Grant) -> Duration {
+    limits::RECHECK_PAUSE.min(grant.until.since(grant.issued_at) / 4)
 }
 
 async fn asked(
