@@ -69,8 +69,6 @@ pub const RECHECK_PAUSE: Duration = Duration::from_secs(10);
 pub const RECHECKS_MAX: usize = 100_000;
 /// Ended connections that wait to be written down, so that a session of thousands ends at once.
 pub const ENDED_QUEUE_MAX: usize = 65_536;
-/// A connection whose grant was taken back: how long a client has to read why.
-pub const REVOKED_CLOSE_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Request line: RFC 9112 §3 recommends that at least 8,000 octets are supported. 414 beyond.
 pub const REQUEST_LINE_BYTES_MAX: usize = 16 * 1024;

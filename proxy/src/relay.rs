@@ -181,13 +181,16 @@ impl Way<'_> {
                 }
                 self.course.counters.bytes.at(self.directions.0).add(chunk.len() as u64);
             }
+            let is_last = self.count_frames(&mut chunk);
             let bytes = chunk.len() as u64;
-            self.count_frames(&chunk);
             if self.to.send(chunk).await.0.is_err() {
                 break;
             }
             total += bytes;
             self.passed(bytes);
+            if is_last {
+                return total;
+            }
         }
         // One direction failed: the other one must not wait for a peer that is gone, and no side
         // may take what it has for the whole. Over TLS an end without `close_notify` is such a
@@ -218,12 +221,24 @@ impl Way<'_> {
         watch.moved(limits::HALF_CLOSED_TIMEOUT);
     }
 
-    fn count_frames(&self, chunk: &[u8]) {
-        if let Some(cell) = self.frames
-            && let Some(mut frames) = cell.get()
-        {
-            frames.pass(chunk);
-            cell.set(Some(frames));
+    /// Whether these are the last bytes, because the client may stay no longer: then they end with
+    /// the frame that is under way.
+    fn count_frames(&self, chunk: &mut Chunk) -> bool {
+        let Some(cell) = self.frames else { return false };
+        let Some(mut frames) = cell.get() else { return false };
+        let watch = self.course.watch;
+        let end = match watch.revoked() {
+            true => frames.pass_to_end(chunk),
+            false => {
+                frames.pass(chunk);
+                None
+            }
+        };
+        if let Some(end) = end {
+            chunk.truncate(end);
         }
+        watch.in_frame(!frames.may_insert());
+        cell.set(Some(frames));
+        end.is_some()
     }
 }

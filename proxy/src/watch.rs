@@ -38,6 +38,15 @@ pub(crate) enum Phase {
     Relay,
 }
 
+/// How far the end of a connection has come whose user may stay no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Revoked {
+    No,
+    /// A frame is under way towards the client, of a WebSocket.
+    InFrame,
+    Ending,
+}
+
 /// What the worker knows of one connection.
 pub(crate) struct Watch {
     phase: Cell<Phase>,
@@ -52,7 +61,9 @@ pub(crate) struct Watch {
     upstream: RefCell<Option<Socket>>,
     /// What it is let in to, while it is.
     live: RefCell<Option<Live>>,
-    revoked: Cell<bool>,
+    revoked: Cell<Revoked>,
+    /// A frame towards the client is under way.
+    in_frame: Cell<bool>,
     clock: Rc<Cell<Tick>>,
 }
 
@@ -171,20 +182,39 @@ impl Watch {
 
     /// What it was let in by was taken back: `relay` says goodbye where that can be said.
     pub(crate) fn revoked(&self) -> bool {
-        self.revoked.get()
+        self.revoked.get() != Revoked::No
     }
 
     fn revoke(&self) {
-        if self.revoked.replace(true) {
+        if self.revoked() {
             return;
         }
-        if self.is_in(Phase::Relay) {
-            self.ended.set(true);
-            self.shut_down_upstream();
-            self.extend(limits::REVOKED_CLOSE_TIMEOUT);
-        } else {
-            self.shut_down();
+        self.revoked.set(Revoked::Ending);
+        if !self.is_in(Phase::Relay) {
+            return self.shut_down();
         }
+        self.ended.set(true);
+        match self.in_frame.get() {
+            true => self.revoked.set(Revoked::InFrame),
+            false => self.shut_down_upstream(),
+        }
+        // A frame under way may end by itself, or a goodbye be read, until the next look.
+        self.deadline.set(self.clock.get() + 1);
+    }
+
+    /// The deadline of a relay has passed.
+    fn end_relay(&self) {
+        match self.revoked.replace(Revoked::Ending) {
+            Revoked::InFrame => {
+                self.shut_down_upstream();
+                self.deadline.set(self.clock.get() + 1);
+            }
+            Revoked::No | Revoked::Ending => self.shut_down(),
+        }
+    }
+
+    pub(crate) fn in_frame(&self, is: bool) {
+        self.in_frame.set(is);
     }
 
     fn shut_down_upstream(&self) {
@@ -237,7 +267,7 @@ impl Watch {
             Phase::Body => self.reset_upstream(),
             Phase::Connecting => self.shut_down_upstream(),
             Phase::Handshake | Phase::Linger => self.client.shutdown(Shutdown::Both),
-            Phase::Relay => self.shut_down(),
+            Phase::Relay => self.end_relay(),
             Phase::Answering => {}
         }
     }
@@ -294,7 +324,8 @@ impl Watches {
             client,
             upstream: RefCell::new(None),
             live: RefCell::new(None),
-            revoked: Cell::new(false),
+            revoked: Cell::new(Revoked::No),
+            in_frame: Cell::new(false),
             clock: self.clock.clone(),
         });
         let mut all = self.all.borrow_mut();

@@ -159,6 +159,7 @@ fn between_many_frames_the_close_stands_where_a_frame_can() {
     });
     println!("{frames} whole frames came, and {told} of 4 sockets were told why");
     assert!(frames > 0);
+    assert_eq!(told, 4, "frames are short: each ends in time for a close behind it");
 }
 
 /// As a notebook that uploads, or a script in a loop.

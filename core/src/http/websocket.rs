@@ -35,6 +35,28 @@ impl Frames {
         }
     }
 
+    /// The same up to the end of the frame that is under way, if it ends in these bytes: how many of
+    /// them that takes.
+    pub fn pass_to_end(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut passed = 0;
+        while !self.is_between() {
+            // A payload at once, a head byte by byte.
+            let step = usize::try_from(self.left).unwrap_or(usize::MAX).max(1);
+            let piece = bytes.get(passed..)?;
+            let piece = &piece[..step.min(piece.len())];
+            if piece.is_empty() {
+                return None;
+            }
+            self.pass(piece);
+            passed += piece.len();
+        }
+        Some(passed)
+    }
+
+    fn is_between(&self) -> bool {
+        self.have == 0 && self.left == 0
+    }
+
     /// The head's length is in its second byte.
     fn end_head(&mut self) {
         if self.have < 2 {
@@ -61,7 +83,7 @@ impl Frames {
 
     /// Between two frames, and not behind the last one.
     pub fn may_insert(&self) -> bool {
-        self.have == 0 && self.left == 0 && !self.closed
+        self.is_between() && !self.closed
     }
 }
 
@@ -112,6 +134,22 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_end_of_a_frame_under_way_is_found_wherever_it_is() {
+        let bytes = [frame(2, 300, false), frame(1, 5, false)].concat();
+        for cut in [1, 2, 3, 100, 303] {
+            let mut frames = Frames::default();
+            frames.pass(&bytes[..cut]);
+            assert_eq!(frames.pass_to_end(&bytes[cut..]), Some(304 - cut), "{cut}");
+            assert!(frames.may_insert());
+            assert_eq!(frames.pass_to_end(&bytes[304..]), Some(0), "it is between two");
+        }
+        let mut frames = Frames::default();
+        frames.pass(&bytes[..10]);
+        assert_eq!(frames.pass_to_end(&bytes[10..200]), None);
+        assert_eq!(frames.pass_to_end(&bytes[200..]), Some(104));
     }
 
     #[test]
