@@ -35,8 +35,8 @@ impl Frames {
         }
     }
 
-    /// The same up to the end of the frame that is under way, if it ends in these bytes: how many of
-    /// them that takes.
+    /// The same up to the end of the frame under way, if it ends in these bytes: how many of them
+    /// that takes.
     pub fn pass_to_end(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut passed = 0;
         while !self.is_between() {
