@@ -195,11 +195,20 @@ impl Way<'_> {
         // One direction failed: the other one must not wait for a peer that is gone, and no side
         // may take what it has for the whole. Over TLS an end without `close_notify` is such a
         // failure.
-        if !self.course.watch.ended() {
+        let watch = self.course.watch;
+        if !watch.ended() {
             self.from.socket().reset();
             self.to.socket().reset();
+        } else if watch.revoked() && self.frames.is_none() {
+            Box::pin(self.drop_what_comes()).await;
         }
         total
+    }
+
+    /// A client that goes on sending would be reset after our goodbye, and lose it with that. Until
+    /// it ends, or the deadline ends it.
+    async fn drop_what_comes(&self) {
+        while self.from.recv().await.is_ok_and(|chunk| !chunk.is_empty()) {}
     }
 
     /// The one side has ended its stream, and so do we towards the other.
