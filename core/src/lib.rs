@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+pub mod activity;
 pub mod domain;
 pub mod http;
 pub mod label;
@@ -21,4 +22,5 @@ pub mod route;
 pub mod session;
 pub mod template;
 pub mod upstream;
+pub mod usage;
 pub mod workspace;
