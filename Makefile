@@ -9,7 +9,7 @@ TEST_THREADS ?= 8
 SECONDS_EACH ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench micro fuzz api-fuzz simulate tools build
+.PHONY: help demo test lint bench micro fuzz api-fuzz simulate tools build ebpf ebpf-check
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -61,3 +61,11 @@ simulate: ## Drive the connection logic with random seeds; a failure prints its 
 build: ## The release binary
 	@$(INSTALL) build
 	cargo build --release --bin portico
+
+ebpf: ## Rebuild the kernel programs' committed object, ebpf/portico.bpf.o
+	@$(INSTALL) ebpf
+	bench/tools/ebpf.sh build
+
+ebpf-check: ## Build the kernel programs elsewhere and compare with the committed object
+	@$(INSTALL) ebpf
+	bench/tools/ebpf.sh check

@@ -12,6 +12,10 @@ PLAYWRIGHT_VERSION=1.65.1
 CARGO_FUZZ_VERSION=0.13.2
 CARGO_DENY_VERSION=0.20.2
 SCHEMATHESIS_VERSION=4.32.5
+BPF_LINKER_VERSION=0.13.0
+# Debian's, for the kernel programs; the compiler and the linker must have the same LLVM.
+EBPF_RUST_VERSION=1.96.0
+EBPF_LLVM_VERSION=22.1.8
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 tools=$root/target/tools
@@ -107,8 +111,14 @@ needs() {
       need g++ g++
       command -v rustup >/dev/null || told+=("get rustup for a nightly toolchain: https://rustup.rs")
       ;;
+    ebpf)
+      need cc gcc libc6-dev
+      need c++ g++
+      need_packages rustc-web cargo-web rust-web-src llvm-22-dev libpolly-22-dev zlib1g-dev \
+        libzstd-dev libxml2-dev
+      ;;
     *) fail "unknown: $1 (build, lint, deny, redis, jupyter, code-server, oidc-provider, chromium," \
-        "opponents, fuzz, schemathesis)" ;;
+        "opponents, fuzz, schemathesis, ebpf)" ;;
   esac
 }
 
@@ -273,6 +283,27 @@ fuzz() {
   if cargo fuzz --version >/dev/null 2>&1; then return; fi
   say "installing cargo-fuzz (about a minute)"
   cargo install --locked "cargo-fuzz@$CARGO_FUZZ_VERSION" >&2
+}
+
+# The kernel programs' toolchain. Another compiler may build other bytes, so its version is checked;
+# `cargo` is Debian's as well, because the machine's may be older than what the linker asks for.
+ebpf() {
+  local rust llvm
+  rust=$(/usr/bin/rustc --version 2>/dev/null | cut -d' ' -f2)
+  llvm=$(/usr/lib/llvm-22/bin/llvm-config --version 2>/dev/null)
+  [[ $rust == "$EBPF_RUST_VERSION" && $llvm == "$EBPF_LLVM_VERSION" ]] ||
+    fail "the kernel programs want Debian's rustc-web $EBPF_RUST_VERSION (here: ${rust:-none}) and" \
+      "llvm-22 $EBPF_LLVM_VERSION (here: ${llvm:-none}): if Debian has moved on, change the versions" \
+      "in bench/tools/install.sh, run \`make ebpf\` and commit the object"
+  if done_before bpf-linker "$BPF_LINKER_VERSION"; then return; fi
+  say "installing bpf-linker $BPF_LINKER_VERSION (about a minute)"
+  mkdir -p "$tools/bpf-linker"
+  PATH=/usr/lib/llvm-22/bin:/usr/bin:$PATH LLVM_SYS_221_PREFIX=/usr/lib/llvm-22 \
+    RUSTC=/usr/bin/rustc CARGO_TARGET_DIR=$tools/bpf-linker/build \
+    quiet "$tools/bpf-linker.log" /usr/bin/cargo install --locked --root "$tools/bpf-linker" \
+    "bpf-linker@$BPF_LINKER_VERSION" --no-default-features --features llvm-22
+  rm -rf "${tools:?}/bpf-linker/build"
+  finished bpf-linker "$BPF_LINKER_VERSION"
 }
 
 for what in "$@"; do needs "$what"; done

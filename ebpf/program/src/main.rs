@@ -1,0 +1,165 @@
+//! The kernel programs that count every TCP socket of a cgroup for the key that it is tagged with:
+//! `sock_ops` hears of the life of sockets, `setsockopt` catches the private option by which user
+//! space tags them. Both decide nothing: whatever fails is counted and traffic goes on.
+//!
+//! The kernel calls both under the lock of the socket, so what is kept of a socket has one writer:
+//! callbacks come from TCP itself, which holds it, and `__cgroup_bpf_run_filter_setsockopt()`
+//! (kernel/bpf/cgroup.c, Linux 5.3 and later) takes `lock_sock()` around the programs. Tallies have
+//! several, because a callback may interrupt a tag on the same processor; they are added to
+//! atomically.
+//!
+//! Oldest kernel: 5.11, for `bpf_ktime_get_coarse_ns()`.
+
+#![no_std]
+#![no_main]
+#![feature(core_intrinsics)]
+#![allow(internal_features)]
+
+mod kernel;
+mod socket;
+
+use aya_ebpf::bindings::{
+    BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_RTT_CB,
+    BPF_SOCK_OPS_STATE_CB, BPF_TCP_CLOSE, BPF_TCP_CLOSE_WAIT, BPF_TCP_CLOSING,
+    BPF_TCP_ESTABLISHED, BPF_TCP_FIN_WAIT1, BPF_TCP_FIN_WAIT2,
+};
+use aya_ebpf::macros::{cgroup_sockopt, sock_ops};
+use aya_ebpf::programs::{SockOpsContext, SockoptContext};
+use portico_ebpf::{Fault, LEVEL, LOOK, TAG, Tag, UNROUTED_ACCEPTED, UNROUTED_CONNECTED};
+
+use kernel::{Callback, SocketOption};
+use socket::Phase;
+
+/// How long a socket is left alone after a sample of its round-trip time.
+const SAMPLE_INTERVAL_NS: u64 = 100_000_000;
+
+/// The verdict of both programs: the kernel goes on.
+const GO_ON: u32 = 1;
+
+#[sock_ops]
+pub fn sock_ops(context: SockOpsContext) -> u32 {
+    if let Err(fault) = hear(&Callback::new(&context)) {
+        kernel::count(fault);
+    }
+    GO_ON
+}
+
+#[cgroup_sockopt(setsockopt)]
+pub fn setsockopt(context: SockoptContext) -> i32 {
+    let option = SocketOption::new(&context);
+    if option.level() == LEVEL {
+        match obey(&option) {
+            Ok(Claim::Ours) => option.claim(),
+            // Another process's programs may claim it; otherwise the kernel refuses it.
+            Ok(Claim::NotOurs) => {}
+            Err(fault) => kernel::count(fault),
+        }
+    }
+    GO_ON as i32
+}
+
+/// Whose option it is.
+enum Claim {
+    Ours,
+    NotOurs,
+}
+
+#[inline(always)]
+fn hear(callback: &Callback) -> Result<(), Fault> {
+    match callback.what() {
+        BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB => established(callback, UNROUTED_CONNECTED),
+        BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB => established(callback, UNROUTED_ACCEPTED),
+        BPF_SOCK_OPS_RTT_CB => measured(callback),
+        BPF_SOCK_OPS_STATE_CB => moved_on(callback),
+        _ => Ok(()),
+    }
+}
+
+#[inline(always)]
+fn established(callback: &Callback, key: u64) -> Result<(), Fault> {
+    let sock = callback.sock().ok_or(Fault::NoSocket)?;
+    let tcp = sock.tcp().ok_or(Fault::NoSocket)?;
+    let socket = sock.create_storage().ok_or(Fault::NoStorage)?;
+    socket.begin(key, &tcp);
+    callback.subscribe()
+}
+
+/// Once per round trip. The kernel calls from within the handling of an acknowledgement.
+#[inline(always)]
+fn measured(callback: &Callback) -> Result<(), Fault> {
+    let sock = callback.sock().ok_or(Fault::NoSocket)?;
+    let socket = sock.storage().ok_or(Fault::NoStorage)?;
+    let now = kernel::now_coarse_ns();
+    if socket.phase != Phase::Routed || now.wrapping_sub(socket.sampled_at) < SAMPLE_INTERVAL_NS {
+        return Ok(());
+    }
+    let tcp = sock.tcp().ok_or(Fault::NoSocket)?;
+    let tally = kernel::tally(socket.key).ok_or(Fault::Late)?;
+    socket.sampled_at = now;
+    tally.sample(tcp.srtt_us());
+    // In the other states our FIN may just have been acknowledged, but the state does not tell yet.
+    if let BPF_TCP_ESTABLISHED | BPF_TCP_CLOSE_WAIT | BPF_TCP_FIN_WAIT2 = callback.state() {
+        socket.credit(&tcp, &tally);
+    }
+    Ok(())
+}
+
+/// The counters of bytes count each side's FIN as one byte; the transitions tell when.
+///
+/// `tcp_fin()` moves to CLOSE_WAIT and CLOSING after the FIN was counted as received, and
+/// `tcp_rcv_state_process()` to FIN_WAIT2 after ours was counted as acknowledged
+/// (net/ipv4/tcp_input.c, Linux 6.18).
+#[inline(always)]
+fn moved_on(callback: &Callback) -> Result<(), Fault> {
+    let (old, new) = (callback.argument(0), callback.argument(1));
+    match (old, new) {
+        (_, BPF_TCP_CLOSE)
+        | (BPF_TCP_ESTABLISHED, BPF_TCP_CLOSE_WAIT)
+        | (BPF_TCP_FIN_WAIT1, BPF_TCP_CLOSING | BPF_TCP_FIN_WAIT2) => {}
+        _ => return Ok(()),
+    }
+    let sock = callback.sock().ok_or(Fault::NoSocket)?;
+    let socket = sock.storage().ok_or(Fault::NoStorage)?;
+    let tcp = sock.tcp().ok_or(Fault::NoSocket)?;
+    match new {
+        BPF_TCP_CLOSE => socket.close(old, &tcp),
+        BPF_TCP_FIN_WAIT2 => {
+            socket.fin_acknowledged(&tcp);
+            Ok(())
+        }
+        _ => {
+            socket.fin_received();
+            Ok(())
+        }
+    }
+}
+
+#[inline(always)]
+fn obey(option: &SocketOption) -> Result<Claim, Fault> {
+    let name = option.name();
+    if name != TAG && name != LOOK {
+        return Ok(Claim::NotOurs);
+    }
+    let sock = option.sock().ok_or(Fault::NoSocket)?;
+    let socket = sock.storage().ok_or(Fault::Unknown)?;
+    if name == TAG {
+        // Of no size that we know: not written by this version of us.
+        let Some(tag) = option.value::<Tag>() else { return Ok(Claim::NotOurs) };
+        if tag.owner != kernel::owner() {
+            socket.disown();
+            return Ok(Claim::NotOurs);
+        }
+        let tcp = sock.tcp().ok_or(Fault::Unknown)?;
+        socket.tag(&tag, &tcp)?;
+    } else {
+        let tcp = sock.tcp().ok_or(Fault::Unknown)?;
+        socket.look(&tcp)?;
+    }
+    Ok(Claim::Ours)
+}
+
+/// Nothing here panics; the verifier would refuse a program that may not end.
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    loop {}
+}
