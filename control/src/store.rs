@@ -14,6 +14,7 @@ pub mod change;
 pub mod embedded;
 pub mod query;
 pub mod redis;
+pub mod usage;
 pub mod view;
 pub mod viewed;
 pub mod write;
@@ -24,16 +25,19 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use portico_core::activity::Activity;
 use portico_core::label::{Label, SessionId};
 use portico_core::limits;
 use portico_core::record::{Document, DocumentKey, Kind, Record, RecordError, Version};
 use portico_core::session::{Name, Session};
+use portico_core::usage::Usage;
 
 use self::redis::Redis;
 pub use self::redis::{RedisFailure, RedisOptions, Report};
 pub use change::{Change, Entry, Position};
 use embedded::Embedded;
 pub use query::{AuditPage, AuditQuery, Page, Query};
+pub use usage::{Added, UsageBatch, UsageQuery};
 pub use write::{Author, Conflict, Expected, Once, Stored, Write};
 
 pub trait Store: Send + Sync {
@@ -61,6 +65,18 @@ pub trait Store: Send + Sync {
 
     /// The audit log, oldest first. Its positions are those of the changes.
     fn audit(&self, query: AuditQuery) -> Answer<'_, AuditPage>;
+
+    /// Adds what a process has counted, all of it in one step and once (`usage` says how). None of
+    /// it is in the change log or the audit log.
+    fn add_usage(&self, batch: UsageBatch) -> Answer<'_, Added>;
+
+    /// In the order of the keys, of at most `limits::USAGE_HOURS_PER_READ_MAX` hours from the first
+    /// one on. Hours that ended more than `limits::USAGE_RETENTION` ago may be forgotten.
+    fn usage(&self, query: UsageQuery) -> Answer<'_, Vec<Usage>>;
+
+    /// What each process last said of a session, in the order of the writers' names: at most
+    /// `limits::ACTIVITY_WRITERS_MAX`, and of dead ones, too.
+    fn activity(&self, session: SessionId) -> Answer<'_, Vec<(Name, Activity)>>;
 
     /// Says that a process lives, for as long as `ttl`.
     fn beat(&self, beat: Beat, ttl: Duration) -> Answer<'_, ()>;

@@ -10,6 +10,9 @@ mod rules;
 #[path = "store_contract/more_rules.rs"]
 mod more_rules;
 
+#[path = "store_contract/usage_rules.rs"]
+mod usage_rules;
+
 #[path = "store_contract/embedded.rs"]
 mod embedded;
 
@@ -18,6 +21,9 @@ mod redis;
 
 #[path = "store_contract/redis_trouble.rs"]
 mod redis_trouble;
+
+#[path = "store_contract/redis_usage.rs"]
+mod redis_usage;
 
 /// Every rule once for one way to open a store. `$open` takes the bounds and answers the store with
 /// whatever must outlive it.
@@ -53,6 +59,18 @@ macro_rules! contract {
                 a_note_changes_nothing_and_is_kept,
                 the_identity_stays,
                 a_caller_that_goes_away_leaves_no_half_write,
+            );
+            contract!(
+                usage_rules, $open:
+                usage_adds_up_over_batches_and_writers,
+                a_batch_is_added_once,
+                writers_at_the_same_time_lose_nothing,
+                usage_is_asked_for_by_hour_workspace_user_and_session,
+                old_usage_is_forgotten,
+                the_last_word_of_each_writer_on_a_session_stands,
+                old_activity_and_old_writers_are_forgotten,
+                those_who_spoke_last_of_a_session_are_kept,
+                usage_and_writes_stand_in_each_others_way_nowhere,
             );
         }
     };

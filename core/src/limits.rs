@@ -1,7 +1,11 @@
 //! Every bound of the product, with its reason, in one place, proven against each other at compile
 //! time. A bound that bites has a metric: `portico_limit_reached_total{limit}`.
 
+mod usage;
+
 use std::time::Duration;
+
+pub use usage::*;
 
 /// RFC 1035 §2.3.4: a DNS label has at most 63 octets.
 pub const LABEL_BYTES_MAX: usize = 63;

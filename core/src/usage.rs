@@ -5,6 +5,7 @@
 mod rtt;
 
 use std::ops::AddAssign;
+use std::time::Duration;
 
 use crate::activity::SessionActivity;
 use crate::label::SessionId;
@@ -67,6 +68,7 @@ pub struct Counted {
 
 impl Hour {
     const MILLISECONDS: u64 = 3_600_000;
+    pub const LENGTH: Duration = Duration::from_millis(Self::MILLISECONDS);
 
     /// The last one there is for times beyond it, which is the year 491,936.
     pub fn of(time: Timestamp) -> Self {

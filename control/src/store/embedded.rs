@@ -15,19 +15,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use portico_core::activity::Activity;
 use portico_core::label::SessionId;
 use portico_core::limits;
 use portico_core::record::{Document, DocumentKey, Kind, Record};
 use portico_core::session::Name;
+use portico_core::usage::Usage;
 use redb::backends::FileBackend;
 use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    Answer, AuditPage, AuditQuery, Author, Beat, Bounds, Conflict, Entry, Gap, Page, Position,
-    Query, Snapshot, Store, StoreError, Stored, Write,
+    Added, Answer, AuditPage, AuditQuery, Author, Beat, Bounds, Conflict, Entry, Gap, Page,
+    Position, Query, Snapshot, Store, StoreError, Stored, UsageBatch, UsageQuery, Write,
 };
-use writer::Job;
+use writer::{Job, Reply};
 
 const FILE_NAME: &str = "sessions.redb";
 
@@ -68,6 +70,16 @@ impl Embedded {
         self.beats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn queued<T: Send + 'static>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Answer<'_, T> {
+        let (reply, answer) = oneshot::channel();
+        let job = job(reply);
+        Box::pin(async move {
+            let queue = self.queue.as_ref().ok_or(StoreError::Ended)?;
+            queue.send(job).await.map_err(|_| StoreError::Ended)?;
+            answer.await.map_err(|_| StoreError::Ended)?
+        })
+    }
+
     fn read<T, F>(&self, look: F) -> Answer<'_, T>
     where
         T: Send + 'static,
@@ -80,12 +92,7 @@ impl Embedded {
 
 impl Store for Embedded {
     fn write(&self, write: Write, by: Author) -> Answer<'_, Result<Stored, Conflict>> {
-        Box::pin(async move {
-            let (reply, answer) = oneshot::channel();
-            let queue = self.queue.as_ref().ok_or(StoreError::Ended)?;
-            queue.send(Job { write, by, reply }).await.map_err(|_| StoreError::Ended)?;
-            answer.await.map_err(|_| StoreError::Ended)?
-        })
+        self.queued(|reply| Job::Write { write, by, reply })
     }
 
     fn fetch(&self, id: SessionId) -> Answer<'_, Option<Record>> {
@@ -122,6 +129,18 @@ impl Store for Embedded {
 
     fn audit(&self, query: AuditQuery) -> Answer<'_, AuditPage> {
         self.read(move |view| views::audit(view, query))
+    }
+
+    fn add_usage(&self, batch: UsageBatch) -> Answer<'_, Added> {
+        self.queued(|reply| Job::Usage { batch, reply })
+    }
+
+    fn usage(&self, query: UsageQuery) -> Answer<'_, Vec<Usage>> {
+        self.read(move |view| views::usage(view, &query))
+    }
+
+    fn activity(&self, session: SessionId) -> Answer<'_, Vec<(Name, Activity)>> {
+        self.read(move |view| views::activity(view, &session))
     }
 
     fn beat(&self, beat: Beat, ttl: Duration) -> Answer<'_, ()> {

@@ -43,6 +43,8 @@ mod reads;
 
 mod follow;
 
+mod usage;
+
 mod failure;
 
 use std::collections::HashMap;
@@ -50,14 +52,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::redis::{Pipeline, Value};
+use portico_core::activity::Activity;
 use portico_core::label::SessionId;
 use portico_core::limits;
 use portico_core::record::{Document, DocumentKey, Kind, Record};
+use portico_core::session::Name;
+use portico_core::usage::Usage;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Answer, AuditPage, AuditQuery, Author, Beat, Bounds, Conflict, Entry, Gap, Page, Position,
-    Query, Snapshot, Store, StoreError, Stored, Write,
+    Added, Answer, AuditPage, AuditQuery, Author, Beat, Bounds, Conflict, Entry, Gap, Page,
+    Position, Query, Snapshot, Store, StoreError, Stored, UsageBatch, UsageQuery, Write,
 };
 pub use address::shown as without_password;
 pub use failure::Failure as RedisFailure;
@@ -67,7 +72,7 @@ pub use health::Report;
 use keys::Keys;
 use line::{Reader, Which, in_time};
 pub use options::RedisOptions;
-use scripts::Call;
+use scripts::{Call, Outcome};
 use server::{Purpose, Server};
 use writer::Job;
 
@@ -75,8 +80,8 @@ use writer::Job;
 /// out: then a warning is less precise. The last two are for a Cluster.
 pub const ACL_RULES: &str = "+@connection +info +role +wait +time +mget +mset +get +set +exists \
     +script|load +eval +evalsha +hget +hmget +hgetall +hset +hdel +hexists +zadd +zrem +zrange \
-    +zrangebyscore +zremrangebyscore +zcard +zlexcount +zpopmin +xadd +xrange +xread +config|get \
-    +cluster|slots +cluster|keyslot";
+    +zrangebyscore +zremrangebyscore +zcard +zlexcount +zpopmin +xadd +xrange +xread +hlen \
+    +getrange +bitfield +expireat +config|get +cluster|slots +cluster|keyslot";
 
 /// Of the keys and what is in them. A store of another form is refused.
 const FORM_NOW: &str = "1";
@@ -118,14 +123,17 @@ impl Redis {
     ) -> Result<Result<Stored, Conflict>, StoreError> {
         self.can_be_deleted(&write).await?;
         let call = Call::new(&write, by, &self.bounds);
+        self.call(call).await?.read(write, &self.server.identity())
+    }
+
+    async fn call(&self, call: Call) -> Result<Outcome, StoreError> {
         let (reply, answer) = oneshot::channel();
         let done = async {
             self.queue.send(Job { call, reply }).await.map_err(|_| StoreError::Ended)?;
             Ok::<_, StoreError>(answer.await.map_err(|_| StoreError::Ended)??)
         };
         let done = tokio::time::timeout(limits::REDIS_CALL_TIMEOUT, done).await;
-        let outcome = done.unwrap_or(Err(Failure::Silent.into()))?;
-        outcome.read(write, &self.server.identity())
+        done.unwrap_or(Err(Failure::Silent.into()))
     }
 
     /// A script does not know what can be read. A session that cannot is deleted only where no
@@ -228,6 +236,19 @@ impl Store for Redis {
 
     fn audit(&self, query: AuditQuery) -> Answer<'_, AuditPage> {
         Box::pin(reads::audit(&self.reader, &self.server.keys, query))
+    }
+
+    fn add_usage(&self, batch: UsageBatch) -> Answer<'_, Added> {
+        let call = Call::adding(&batch);
+        Box::pin(async move { self.call(call).await?.added(&self.server.identity()) })
+    }
+
+    fn usage(&self, query: UsageQuery) -> Answer<'_, Vec<Usage>> {
+        Box::pin(async move { usage::usage(&self.reader, &self.server.keys, &query).await })
+    }
+
+    fn activity(&self, session: SessionId) -> Answer<'_, Vec<(Name, Activity)>> {
+        Box::pin(async move { usage::activity(&self.reader, &self.server.keys, &session).await })
     }
 
     fn beat(&self, beat: Beat, ttl: Duration) -> Answer<'_, ()> {

@@ -5,14 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use portico_core::activity::Activity;
 use portico_core::label::SessionId;
 use portico_core::limits;
 use portico_core::record::{Document, DocumentKey, Kind, Record};
+use portico_core::session::Name;
+use portico_core::usage::Usage;
 
 use super::view::View;
 use super::{
-    Answer, AuditPage, AuditQuery, Author, Beat, Conflict, Entry, Gap, Page, Position, Query,
-    Snapshot, Store, StoreError, Stored, Write,
+    Added, Answer, AuditPage, AuditQuery, Author, Beat, Conflict, Entry, Gap, Page, Position,
+    Query, Snapshot, Store, StoreError, Stored, UsageBatch, UsageQuery, Write,
 };
 
 pub struct Viewed {
@@ -87,6 +90,19 @@ impl Store for Viewed {
 
     fn audit(&self, query: AuditQuery) -> Answer<'_, AuditPage> {
         self.store.audit(query)
+    }
+
+    fn add_usage(&self, batch: UsageBatch) -> Answer<'_, Added> {
+        self.store.add_usage(batch)
+    }
+
+    /// Nothing of it is known here: whoever asks is to learn that the store is away.
+    fn usage(&self, query: UsageQuery) -> Answer<'_, Vec<Usage>> {
+        self.store.usage(query)
+    }
+
+    fn activity(&self, session: SessionId) -> Answer<'_, Vec<(Name, Activity)>> {
+        self.store.activity(session)
     }
 
     fn beat(&self, beat: Beat, ttl: Duration) -> Answer<'_, ()> {

@@ -8,13 +8,16 @@ use arc_swap::ArcSwap;
 use portico_control::feed::{self, FeedSettings};
 use portico_control::store::embedded::Embedded;
 use portico_control::store::{
-    Answer, AuditPage, AuditQuery, Author, Beat, Bounds, Change, Conflict, Entry as LogEntry,
-    Expected, Gap, Page, Position, Query, Snapshot, Store, StoreError, Stored, Write,
+    Added, Answer, AuditPage, AuditQuery, Author, Beat, Bounds, Change, Conflict,
+    Entry as LogEntry, Expected, Gap, Page, Position, Query, Snapshot, Store, StoreError, Stored,
+    UsageBatch, UsageQuery, Write,
 };
+use portico_core::activity::Activity;
 use portico_core::label::{Label, SessionId};
 use portico_core::record::{Document, DocumentKey, Kind, Record};
 use portico_core::route::{Entry, RouteTable};
-use portico_core::session::{Session, State};
+use portico_core::session::{Name, Session, State};
+use portico_core::usage::Usage;
 use tempfile::TempDir;
 
 use crate::world::{World, routes};
@@ -174,6 +177,18 @@ impl Store for Faulty {
 
     fn audit(&self, query: AuditQuery) -> Answer<'_, AuditPage> {
         self.inner.audit(query)
+    }
+
+    fn add_usage(&self, batch: UsageBatch) -> Answer<'_, Added> {
+        self.inner.add_usage(batch)
+    }
+
+    fn usage(&self, query: UsageQuery) -> Answer<'_, Vec<Usage>> {
+        self.inner.usage(query)
+    }
+
+    fn activity(&self, session: SessionId) -> Answer<'_, Vec<(Name, Activity)>> {
+        self.inner.activity(session)
     }
 
     fn beat(&self, beat: Beat, ttl: Duration) -> Answer<'_, ()> {

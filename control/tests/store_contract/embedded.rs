@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use portico_control::store::embedded::Embedded;
 use portico_control::store::{
-    self, Bounds, Change, Conflict, Position, Query, Store, StoreError, Stored,
+    self, Added, Bounds, Change, Conflict, Position, Query, Store, StoreError, Stored,
 };
 use portico_core::label::Label;
 use portico_core::record::{Record, Version};
@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use crate::more_rules::redeem;
 use crate::rules::{create, id, session};
+use crate::usage_rules::{add, all, batch, row};
 
 pub async fn open(bounds: Bounds) -> (Arc<dyn Store>, TempDir) {
     let directory = TempDir::new().unwrap();
@@ -52,6 +53,17 @@ async fn a_ticket_that_was_used_stays_so_when_opened_again() {
     for outcome in [Ok(Stored::Nothing), Err(Conflict::Exists)] {
         let store = store::open(&url).await.unwrap();
         assert_eq!(redeem(&store, "t1").await, outcome);
+    }
+}
+
+#[tokio::test]
+async fn usage_is_there_when_opened_again_and_is_not_added_again() {
+    let directory = TempDir::new().unwrap();
+    let url = url(directory.path());
+    for added in [Added::Now, Added::Before] {
+        let store = store::open(&url).await.unwrap();
+        assert_eq!(add(&store, batch("w1", 1, vec![row(5)])).await, added);
+        assert_eq!(all(&store).await, [row(5)]);
     }
 }
 

@@ -6,6 +6,7 @@ mod once;
 mod prepare;
 mod redeemed;
 mod sessions;
+mod usage;
 
 use portico_core::record::AuditRecord;
 use portico_core::session::Timestamp;
@@ -14,6 +15,7 @@ use redb::{ReadableTable, StorageError, Table, TableDefinition, TableError, Writ
 use super::super::{Author, Bounds, Change, Conflict, Position, StoreError, Stored, Write};
 
 pub use prepare::prepare;
+pub use usage::{ACTIVITY, USAGE, UsageTables};
 
 /// id → record.
 pub const SESSIONS: TableDefinition<&str, &[u8]> = TableDefinition::new("sessions");

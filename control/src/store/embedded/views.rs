@@ -4,17 +4,21 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
+use portico_core::activity::Activity;
 use portico_core::label::{Label, SessionId};
 use portico_core::limits;
 use portico_core::record::{AuditRecord, Document, DocumentKey, Kind, Record};
-use portico_core::session::Timestamp;
+use portico_core::session::{Name, Timestamp};
+use portico_core::usage::{Hour, Usage};
 use redb::{ReadTransaction, ReadableTable};
 
 use super::super::{
     AuditPage, AuditQuery, Change, Entry, Gap, Page, Position, Query, Snapshot, StoreError,
+    UsageQuery, usage,
 };
 use super::tables::{
-    AUDIT, DOCUMENTS, IDENTITY, LOG, NUMBERS, POSITION, SESSIONS, TEXTS, TOMBSTONES, WORKSPACES,
+    ACTIVITY, AUDIT, DOCUMENTS, IDENTITY, LOG, NUMBERS, POSITION, SESSIONS, TEXTS, TOMBSTONES,
+    USAGE, WORKSPACES,
 };
 
 pub fn fetch(view: &ReadTransaction, id: &SessionId) -> Result<Option<Record>, StoreError> {
@@ -125,6 +129,33 @@ pub fn audit(view: &ReadTransaction, query: AuditQuery) -> Result<AuditPage, Sto
         page.items.push((Position(position.value()), AuditRecord::decode(record.value())?));
     }
     Ok(page)
+}
+
+/// In the order of the keys.
+pub fn usage(view: &ReadTransaction, query: &UsageQuery) -> Result<Vec<Usage>, StoreError> {
+    let (Hour(from), Hour(until)) = (query.from, query.until_now());
+    let mut found = Vec::new();
+    if from >= until {
+        return Ok(found);
+    }
+    for entry in view.open_table(USAGE)?.range((from, "", "", "")..(until, "", "", ""))? {
+        let (key, row) = entry?;
+        let (hour, workspace, user, session) = key.value();
+        if query.wants(workspace, user, session) {
+            let of = usage::key(Hour(hour), workspace, user, session);
+            found.extend(of.map(|of| Usage { of, counted: usage::decode(row.value()) }));
+        }
+    }
+    Ok(found)
+}
+
+pub fn activity(
+    view: &ReadTransaction,
+    session: &SessionId,
+) -> Result<Vec<(Name, Activity)>, StoreError> {
+    let table = view.open_table(ACTIVITY)?;
+    let kept = table.get(session.as_str())?;
+    Ok(kept.map_or_else(Vec::new, |kept| usage::read_lines(kept.value().1)))
 }
 
 pub fn identity(view: &ReadTransaction) -> Result<Arc<str>, StoreError> {

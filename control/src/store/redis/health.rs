@@ -59,8 +59,8 @@ impl Findings<'_> {
         }
     }
 
-    /// None of Portico's keys has a time to live, so only the policies for all keys reach them, and
-    /// those only where there is a bound on memory.
+    /// None of Portico's keys has a time to live but those of usage, so only the policies for all
+    /// keys reach sessions, and those only where there is a bound on memory.
     fn eviction(&self) -> Result<Option<String>, Failure> {
         let policy = self.field("maxmemory_policy").unwrap_or_default();
         let is_bounded = self.field("maxmemory").is_some_and(|bytes| bytes != "0");

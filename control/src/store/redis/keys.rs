@@ -1,9 +1,11 @@
 //! The names of everything that Portico keeps in a Redis. All of them carry one hash tag, the
 //! prefix in braces, so that in a Cluster they are in one slot and a script may change them in one
-//! step. There is a fixed number of them: none has a session's or a workspace's name in it.
+//! step. There is a fixed number of them, and two for each hour of usage: none has a session's or a
+//! workspace's name in it.
 
 use portico_core::record::Kind;
 use portico_core::session::Name;
+use portico_core::usage::Hour;
 
 use super::Failure;
 
@@ -100,6 +102,41 @@ impl Keys {
         self.key("beats:notes")
     }
 
+    /// Writer → its last number, in 20 digits; a hash.
+    pub fn usage_writers(&self) -> String {
+        self.key("usage-writers")
+    }
+
+    /// Session → what each writer last said of its activity; a hash.
+    pub fn activity(&self) -> String {
+        self.key("activity")
+    }
+
+    /// The numbers of an hour's rows; a string that ends by itself.
+    pub fn usage_rows(&self, Hour(hour): Hour) -> String {
+        self.key(&format!("usage:{hour}"))
+    }
+
+    /// `<workspace>\0<user>\0<session>` → the place of its row; a hash that ends by itself.
+    pub fn usage_slots(&self, Hour(hour): Hour) -> String {
+        self.key(&format!("usage:{hour}:slots"))
+    }
+
+    /// What the script that adds usage is given. The orders are sorted sets: writers and sessions
+    /// by when they were last written.
+    pub fn of_usage(&self, hours: &[Hour]) -> Vec<String> {
+        let fixed = [
+            self.identity(),
+            self.form(),
+            self.usage_writers(),
+            self.key("usage-writers-order"),
+            self.activity(),
+            self.key("activity-order"),
+        ];
+        let hours = hours.iter().flat_map(|hour| [self.usage_rows(*hour), self.usage_slots(*hour)]);
+        fixed.into_iter().chain(hours).collect()
+    }
+
     /// What a script is given, but for the documents.
     pub fn of_scripts(&self) -> impl Iterator<Item = String> {
         OF_SCRIPTS.into_iter().map(|name| self.key(name))
@@ -119,7 +156,8 @@ mod tests {
         let keys = Keys::new("connect:session").unwrap();
         assert_eq!(keys.identity(), "{connect:session}:identity");
         assert_eq!(keys.documents(Kind::AllowList), "{connect:session}:documents:allow-list");
-        assert!(keys.of_scripts().all(|key| key.starts_with("{connect:session}:")));
+        let all = keys.of_scripts().chain(keys.of_usage(&[Hour(7)]));
+        assert!(all.into_iter().all(|key| key.starts_with("{connect:session}:")));
         for prefix in ["", "a{b", "a}b", "a b", "{}"] {
             assert!(Keys::new(prefix).is_err(), "{prefix}");
         }

@@ -31,7 +31,8 @@ pub async fn judge(line: &mut Line, topology: &Topology) -> Result<Report, Failu
 /// Names the store if it is really new, or whichever it is, and remembers its name.
 pub async fn name(line: &mut Line, server: &Server, which: Which) -> Result<(), Failure> {
     let documents = Kind::ALL.map(|kind| server.keys.documents(kind));
-    let keys: Vec<_> = server.keys.of_scripts().chain(documents).collect();
+    let keys = server.keys.of_scripts().chain(documents);
+    let keys: Vec<_> = keys.chain([server.keys.usage_writers()]).collect();
     let identity = super::super::new_identity().map_err(|_| Failure::Random)?;
     let mut pipe = Pipeline::new();
     pipe.cmd("EVAL").arg(PREPARE).arg(keys.len()).arg(keys).arg(identity).arg(FORM_NOW);

@@ -5,6 +5,7 @@ use portico_core::label::SessionId;
 use portico_core::limits;
 use portico_core::record::{Document, DocumentKey, Kind, Record, Version, split_at_version};
 use portico_core::session::Session;
+use portico_core::usage::Hour;
 use redis::{Cmd, Value};
 
 use super::super::{Author, Bounds, Conflict, Expected, Once, StoreError, Stored, Write};
@@ -23,6 +24,7 @@ pub const SCRIPTS: &[&str] = &[
     ),
     concat!("#!lua\n", include_str!("common.lua"), include_str!("redeem.lua")),
     concat!("#!lua\n", include_str!("common.lua"), include_str!("note.lua")),
+    concat!("#!lua\n", include_str!("add_usage.lua")),
 ];
 
 #[derive(Debug, Clone, Copy)]
@@ -33,14 +35,22 @@ enum Script {
     DeleteDocument,
     Redeem,
     Note,
+    AddUsage,
+}
+
+/// What a script is given keys of, besides those that it always is.
+enum Given {
+    /// Documents of a kind; any, for a script that touches none.
+    Documents(Kind),
+    /// Usage of these hours, and nothing of sessions.
+    Usage(Vec<Hour>),
 }
 
 /// A script with its arguments, but for the identity of the store. Neither this nor its answer is
 /// `Debug`: both can hold a document whose body is secret.
 pub struct Call {
     script: Script,
-    /// Whose documents it is given; any, for a script that touches none.
-    kind: Kind,
+    given: Given,
     arguments: Vec<Vec<u8>>,
 }
 
@@ -49,8 +59,11 @@ pub struct Outcome(Vec<Vec<u8>>);
 
 impl Call {
     pub fn new(write: &Write, by: Author, bounds: &Bounds) -> Self {
-        let mut call =
-            Self { script: Script::Put, kind: Kind::AllowList, arguments: Vec::with_capacity(18) };
+        let mut call = Self {
+            script: Script::Put,
+            given: Given::Documents(Kind::AllowList),
+            arguments: Vec::with_capacity(18),
+        };
         let (at, audit) = (by.at.0, write.audit_unread(by));
         call.number(at).number(bounds.log_entries as u64).number(bounds.audit_records as u64);
         call.bytes(audit.encode()).number(limits::REDIS_FORGET_PER_WRITE as u64);
@@ -68,7 +81,7 @@ impl Call {
                 call.put_document(key, body.clone(), *expected);
             }
             Write::DeleteDocument { key, expected } => {
-                (call.script, call.kind) = (Script::DeleteDocument, key.kind);
+                (call.script, call.given) = (Script::DeleteDocument, Given::Documents(key.kind));
                 call.text(key.name.as_str()).optional(expected.map(|version| version.0));
                 call.text(&key.to_string());
             }
@@ -80,6 +93,11 @@ impl Call {
             Write::Note { .. } => call.script = Script::Note,
         }
         call
+    }
+
+    /// To be given the arguments of the script.
+    pub(super) fn of_usage(hours: Vec<Hour>) -> Self {
+        Self { script: Script::AddUsage, given: Given::Usage(hours), arguments: Vec::new() }
     }
 
     fn put(&mut self, session: &Session, expected: Expected) -> &mut Self {
@@ -102,7 +120,7 @@ impl Call {
     }
 
     fn put_document(&mut self, key: &DocumentKey, body: Vec<u8>, expected: Option<Expected>) {
-        (self.script, self.kind) = (Script::PutDocument, key.kind);
+        (self.script, self.given) = (Script::PutDocument, Given::Documents(key.kind));
         self.text(key.name.as_str());
         match expected {
             Some(Expected::Absent) => self.text("absent"),
@@ -124,11 +142,11 @@ impl Call {
         self
     }
 
-    fn text(&mut self, text: &str) -> &mut Self {
+    pub(super) fn text(&mut self, text: &str) -> &mut Self {
         self.bytes(text.as_bytes().to_vec())
     }
 
-    fn number(&mut self, number: u64) -> &mut Self {
+    pub(super) fn number(&mut self, number: u64) -> &mut Self {
         self.bytes(number.to_string().into_bytes())
     }
 
@@ -139,7 +157,10 @@ impl Call {
     /// `digests` are those of `SCRIPTS`.
     pub fn command(&self, keys: &Keys, digests: &[String], identity: &str) -> Option<Cmd> {
         let mut command = redis::cmd("EVALSHA");
-        let keys: Vec<_> = keys.of_scripts().chain([keys.documents(self.kind)]).collect();
+        let keys: Vec<_> = match &self.given {
+            Given::Documents(kind) => keys.of_scripts().chain([keys.documents(*kind)]).collect(),
+            Given::Usage(hours) => keys.of_usage(hours),
+        };
         command.arg(digests.get(self.script as usize)?).arg(keys.len()).arg(keys);
         command.arg(identity).arg(FORM_NOW).arg(&self.arguments);
         Some(command)
@@ -159,15 +180,10 @@ impl Outcome {
     /// Of the write that was called for, on the store whose identity is `known`.
     pub fn read(&self, write: Write, known: &str) -> Result<Result<Stored, Conflict>, StoreError> {
         let strange = || StoreError::from(Failure::Strange("a script"));
-        let words = self.words();
+        let words = self.checked(known)?;
         let (version, before) = match words[..] {
             ["ok", version] => (version, None),
             ["ok", version, _] => (version, self.0.get(2)),
-            ["no", "replaced", found] => {
-                let found = if found.is_empty() { "none" } else { found }.to_owned();
-                return Err(Failure::Replaced { known: known.into(), found }.into());
-            }
-            ["no", "form", found] => return Err(Failure::Form(found.to_owned()).into()),
             ["no", "damaged", _] => {
                 Record::decode(&self.0[2])?;
                 return Err(strange());
@@ -192,6 +208,19 @@ impl Outcome {
             }
             _ => return Err(strange()),
         }))
+    }
+
+    /// What a script of the store whose identity is `known` answered.
+    pub(super) fn checked(&self, known: &str) -> Result<Vec<&str>, StoreError> {
+        let words = self.words();
+        match words[..] {
+            ["no", "replaced", found] => {
+                let found = if found.is_empty() { "none" } else { found }.to_owned();
+                Err(Failure::Replaced { known: known.into(), found }.into())
+            }
+            ["no", "form", found] => Err(Failure::Form(found.to_owned()).into()),
+            _ => Ok(words),
+        }
     }
 
     /// What is not text (no script answers such a word) is empty.

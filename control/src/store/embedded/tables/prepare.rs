@@ -4,7 +4,7 @@
 use redb::{Database, ReadableTable, TableDefinition};
 
 use super::super::super::{Bounds, Position, StoreError, new_identity};
-use super::{COUNTS, FORM, IDENTITY, NUMBERS, TEXTS, Tables, WORKSPACES};
+use super::{COUNTS, FORM, IDENTITY, NUMBERS, TEXTS, Tables, UsageTables, WORKSPACES};
 
 const FORM_NOW: u64 = 2;
 /// Of form 1. Followers of it load the snapshot.
@@ -35,6 +35,7 @@ pub fn prepare(database: &Database) -> Result<Position, StoreError> {
             texts.insert(IDENTITY, new_identity()?.as_str())?;
         }
     }
+    UsageTables::open(&transaction)?;
     let position = Tables::open(&transaction, Bounds::default())?.position();
     transaction.commit()?;
     Ok(position)

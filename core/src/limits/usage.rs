@@ -1,0 +1,43 @@
+//! Bounds of what is counted of sessions, and of what is known of their activity.
+
+use std::time::Duration;
+
+use super::CLOCK_SKEW_MAX;
+
+/// A month and some days to write its bill. Rows, what was said of a session's activity, and a
+/// writer's last number are kept for so long. A writer whose batch is older than that may be
+/// forgotten, although it can still send it again: all that is in the batch is over by then.
+pub const USAGE_RETENTION: Duration = Duration::from_secs(35 * 24 * 60 * 60);
+/// Rows of usage and of activity that are written in one step: a Redis does nothing else for some
+/// milliseconds.
+pub const USAGE_ROWS_PER_BATCH_MAX: usize = 500;
+/// Of each kind, old rows that one batch forgets: more than it adds, so that forgetting keeps up.
+pub const USAGE_FORGET_PER_BATCH: usize = 1_000;
+/// Hours that are read in one step.
+pub const USAGE_HOURS_PER_READ_MAX: u32 = 24;
+/// Processes whose word on a session's activity is kept, those that spoke last: far more than have
+/// connections of one session.
+pub const ACTIVITY_WRITERS_MAX: usize = 64;
+/// How often a process writes down what it has counted.
+pub const METER_INTERVAL: Duration = Duration::from_secs(10);
+/// Between tries to write down what was counted: while the store is away, and for the last time at
+/// the end, which is short.
+pub const METER_RETRY: Duration = Duration::from_secs(1);
+/// Rows that wait for the store, some 50 MB: hours of a busy edge, because rows of an hour add up.
+pub const USAGE_PENDING_ROWS_MAX: usize = 100_000;
+/// Rows that an answer of the API is put together from, some 50 MB.
+pub const USAGE_GROUPS_MAX: usize = 100_000;
+/// What a session's time without data may be set to. Below it a laptop that changes networks would
+/// be taken for an idle user.
+pub const IDLE_TIMEOUT_SECONDS_MIN: u64 = 60;
+pub const IDLE_TIMEOUT_SECONDS_MAX: u64 = 30 * 24 * 60 * 60;
+/// How often it is looked which sessions are idle.
+pub const IDLE_CHECK: Duration = Duration::from_secs(10);
+
+const _: () = assert!(USAGE_ROWS_PER_BATCH_MAX < USAGE_FORGET_PER_BATCH);
+const _: () = assert!(USAGE_ROWS_PER_BATCH_MAX < USAGE_PENDING_ROWS_MAX);
+const _: () = assert!(
+    IDLE_TIMEOUT_SECONDS_MAX + CLOCK_SKEW_MAX.as_secs() < USAGE_RETENTION.as_secs(),
+    "what makes a session busy is not forgotten before it is idle"
+);
+const _: () = assert!(2 * METER_INTERVAL.as_secs() < IDLE_TIMEOUT_SECONDS_MIN);
