@@ -1,8 +1,9 @@
 //! Whether a request may go to its session, and whether a connection that was let in may stay.
 
+use std::sync::Arc;
+
 use super::AccessState;
-use super::cookies::Carrier;
-use super::cookies::{CookieName, grants, logins};
+use super::cookies::{Carrier, CookieName, grants, logins};
 use super::gate::Gate;
 use super::grant::Grant;
 use super::login::{Login, LoginId};
@@ -121,7 +122,9 @@ impl Gate {
                 let renewed = self.renewal(&grant, carrier, question, state);
                 admitted(Admitted { grant: Some(grant), carrier, renewed, origin })
             }
-            Found::Unwelcome(_) | Found::Nothing(_) if self.asks_nobody(question) => {
+            Found::Unwelcome(_) | Found::Nothing(_)
+                if self.asks_nobody(question.route, question.by) =>
+            {
                 admitted(Admitted { origin, ..Admitted::default() })
             }
             Found::Unwelcome(user) => Verdict::Refused(Refused::NotAllowed { user, origin }),
@@ -191,7 +194,7 @@ impl Gate {
     }
 
     /// A public session.
-    fn asks_nobody(&self, Question { route, by, .. }: Question<'_, '_, '_>) -> bool {
+    fn asks_nobody(&self, route: &Route, by: By) -> bool {
         let shared = !is_path(by) || self.path_sharing;
         route.access.policy == Policy::Public && self.public_sessions && shared
     }
@@ -206,16 +209,28 @@ impl Gate {
         if carrier == Carrier::Field {
             return None;
         }
-        let renewed = grant.renewed(self.grant_lifetime, now)?;
-        let token = renewed.token(state.keys.signing(now)?);
-        Some(CookieName::of(by, &route.label).set(&token, renewed.expires_at.since(now)))
+        set_cookie(&grant.renewed(self.grant_lifetime, now)?, route, by, state, now)
+    }
+
+    /// The same after the platform was asked again: its word holds until then.
+    pub fn lengthened(
+        &self,
+        grant: &Grant,
+        until: Timestamp,
+        (route, by): (&Route, By),
+        state: &AccessState,
+        now: Timestamp,
+    ) -> Option<String> {
+        let expires_at = now.plus(self.grant_lifetime).min(until);
+        let longer = Grant { issued_at: now, expires_at, until, ..grant.clone() };
+        set_cookie(&longer, route, by, state, now)
     }
 
     /// Why a connection that was let in to this route has to go; None: it may stay. `admitted` is
     /// none where the gate is elsewhere.
     pub fn objection(
         &self,
-        route: &std::sync::Arc<Route>,
+        route: &Arc<Route>,
         by: By,
         admitted: Option<&Admitted>,
         table: &RouteTable,
@@ -236,16 +251,25 @@ impl Gate {
             return Some(Cause::WorkspaceNotAllowed);
         }
         match admitted?.grant.as_ref() {
-            None => {
-                let public = now.access.policy == Policy::Public && self.public_sessions;
-                (!public).then_some(Cause::PolicyChanged)
-            }
+            None => (!self.asks_nobody(now, by)).then_some(Cause::PolicyChanged),
             Some(grant) if table.access().revocations.cover(&grant.user, grant.login) => {
                 Some(Cause::Revoked)
             }
             Some(grant) => (!self.admits(now, by, grant)).then_some(Cause::PolicyChanged),
         }
     }
+}
+
+/// The value of a `Set-Cookie` with a grant that is issued now.
+fn set_cookie(
+    grant: &Grant,
+    route: &Route,
+    by: By,
+    state: &AccessState,
+    now: Timestamp,
+) -> Option<String> {
+    let token = grant.token(state.keys.signing(now)?);
+    Some(CookieName::of(by, &route.label).set(&token, grant.expires_at.since(now)))
 }
 
 fn admitted(admitted: Admitted) -> Verdict {

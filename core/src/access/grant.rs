@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::AccessState;
 use super::keys::Key;
 use super::login::LoginProof;
-use super::token::{Invalid, Kind, Opened, Reader, Writer, check_time};
+use super::token::{Invalid, Kind, Opened, Reader, Writer};
 use crate::route::Route;
 use crate::session::{Name, Timestamp};
 
@@ -54,12 +54,9 @@ impl Grant {
         if *grant.session != *route.session() || grant.session_created_at != route.created_at {
             return Err(Invalid::OtherSession);
         }
-        opened.verify(&state.keys)?;
-        check_time(grant.issued_at, grant.expires_at, now)?;
-        match state.revocations.cover(&grant.user, grant.login) {
-            true => Err(Invalid::Revoked),
-            false => Ok(grant),
-        }
+        let holds = (grant.issued_at, grant.expires_at);
+        opened.prove(&grant.user, grant.login, holds, state, now)?;
+        Ok(grant)
     }
 
     fn read(mut payload: Reader<'_>) -> Option<Self> {

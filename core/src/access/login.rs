@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::AccessState;
 use super::keys::Key;
-use super::token::{Invalid, Kind, Opened, Reader, Writer, check_time};
+use super::token::{Invalid, Kind, Opened, Reader, Writer};
 use crate::limits;
 use crate::session::{Name, Timestamp};
 
@@ -99,12 +99,8 @@ impl Login {
     pub fn verify(token: &[u8], state: &AccessState, now: Timestamp) -> Result<Self, Invalid> {
         let opened = Opened::decode(token, Kind::Login)?;
         let login = Self::read(opened.payload()).ok_or(Invalid::Malformed)?;
-        opened.verify(&state.keys)?;
-        check_time(login.proof.at, login.until, now)?;
-        match state.revocations.cover(&login.user, login.proof) {
-            true => Err(Invalid::Revoked),
-            false => Ok(login),
-        }
+        opened.prove(&login.user, login.proof, (login.proof.at, login.until), state, now)?;
+        Ok(login)
     }
 
     fn read(mut payload: Reader<'_>) -> Option<Self> {

@@ -7,7 +7,7 @@ use aws_lc_rs::digest;
 use super::AccessState;
 use super::keys::Key;
 use super::login::LoginProof;
-use super::token::{Invalid, Kind, Opened, Reader, Writer, check_time};
+use super::token::{Invalid, Kind, Opened, Reader, Writer};
 use crate::label::SessionId;
 use crate::session::{Name, Timestamp};
 
@@ -79,12 +79,9 @@ impl Ticket {
     pub fn verify(token: &[u8], state: &AccessState, now: Timestamp) -> Result<Self, Invalid> {
         let opened = Opened::decode(token, Kind::Ticket)?;
         let ticket = Self::read(opened.payload()).ok_or(Invalid::Malformed)?;
-        opened.verify(&state.keys)?;
-        check_time(ticket.issued_at, ticket.expires_at, now)?;
-        match state.revocations.cover(&ticket.user, ticket.login) {
-            true => Err(Invalid::Revoked),
-            false => Ok(ticket),
-        }
+        let holds = (ticket.issued_at, ticket.expires_at);
+        opened.prove(&ticket.user, ticket.login, holds, state, now)?;
+        Ok(ticket)
     }
 
     fn read(mut payload: Reader<'_>) -> Option<Self> {

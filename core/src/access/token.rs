@@ -5,7 +5,9 @@
 use aws_lc_rs::hmac;
 use data_encoding::BASE64URL_NOPAD;
 
+use super::AccessState;
 use super::keys::{Key, KeyId, Keys};
+use super::login::LoginProof;
 use crate::limits;
 use crate::session::{Name, Timestamp};
 
@@ -174,7 +176,25 @@ impl Opened {
         Reader { bytes: &self.bytes[HEAD_BYTES..self.bytes.len() - TAG_BYTES], at: 0 }
     }
 
-    pub(super) fn verify(&self, keys: &Keys) -> Result<(), Invalid> {
+    /// That one of our keys signed it, that it holds now, and that neither its user nor its sign-in
+    /// was taken back: what every token needs before it means anything.
+    pub(super) fn prove(
+        &self,
+        user: &Name,
+        login: LoginProof,
+        (from, to): (Timestamp, Timestamp),
+        state: &AccessState,
+        now: Timestamp,
+    ) -> Result<(), Invalid> {
+        self.verify(&state.keys)?;
+        check_time(from, to, now)?;
+        match state.revocations.cover(user, login) {
+            true => Err(Invalid::Revoked),
+            false => Ok(()),
+        }
+    }
+
+    fn verify(&self, keys: &Keys) -> Result<(), Invalid> {
         let id = KeyId(u32::from_be_bytes(
             self.bytes[2..HEAD_BYTES].try_into().map_err(|_| Invalid::Malformed)?,
         ));
@@ -185,7 +205,7 @@ impl Opened {
 }
 
 /// Clocks of replicas differ a little.
-pub(super) fn check_time(from: Timestamp, to: Timestamp, now: Timestamp) -> Result<(), Invalid> {
+fn check_time(from: Timestamp, to: Timestamp, now: Timestamp) -> Result<(), Invalid> {
     if now >= to {
         return Err(Invalid::Expired);
     }

@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use portico_core::access::{Admitted, Carrier, CookieName, Grant};
+use portico_core::access::{Admitted, Carrier};
 use portico_core::domain::Scheme;
 use portico_core::http::client::Client;
 use portico_core::http::decide::{Answer, By, Decision, Install, decide};
@@ -131,12 +131,9 @@ fn rechecked(
     if let Some(until) = until.filter(|until| *until > grant.until)
         && admitted.carrier == Carrier::Cookie
     {
-        let expires_at = now.plus(worker.shared.gate.grant_lifetime).min(until);
-        let longer = Grant { issued_at: now, expires_at, until, ..grant.clone() };
-        admitted.renewed = worker.with_table(|table| {
-            let token = longer.token(table.access().keys.signing(now)?);
-            Some(CookieName::of(by, &route.label).set(&token, expires_at.since(now)))
-        });
+        let gate = &worker.shared.gate;
+        admitted.renewed = worker
+            .with_table(|table| gate.lengthened(grant, until, (route, by), table.access(), now));
     }
     admitted
 }
