@@ -21,6 +21,8 @@ pub mod rules;
 
 pub mod lifespan;
 
+pub mod metering;
+
 pub mod events;
 
 pub mod token;

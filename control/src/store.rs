@@ -12,6 +12,8 @@
 
 pub mod change;
 pub mod embedded;
+#[cfg(test)]
+pub mod faulty;
 pub mod query;
 pub mod redis;
 pub mod usage;
