@@ -62,6 +62,14 @@ pub struct Tag {
     pub sent: u32,
 }
 
+/// The place nearest to `here` whose lower half is `low`: where a 32-bit count that wraps around
+/// stands among 64-bit ones.
+#[inline(always)]
+pub const fn nearest(here: u64, low: u32) -> u64 {
+    let distance = low.wrapping_sub(here as u32) as i32;
+    here.wrapping_add(distance as i64 as u64)
+}
+
 /// How many buckets a round-trip histogram has.
 pub const RTT_BUCKETS: usize = 24;
 
@@ -100,7 +108,7 @@ pub const TALLY_WORDS: usize = size_of::<Tally>() / 8;
 
 // No padding: user space reads a tally as words, and padding would hold bytes of the kernel's.
 const _: () = assert!(size_of::<Tally>() == 9 * 8 + 2 * 4 + RTT_BUCKETS * 4);
-const _: () = assert!(size_of::<Tally>() % 8 == 0 && align_of::<Tally>() == 8);
+const _: () = assert!(size_of::<Tally>() == TALLY_WORDS * 8 && align_of::<Tally>() == 8);
 // The kernel copies the value of an option onto its stack up to 32 bytes, and allocates beyond.
 const _: () = assert!(size_of::<Tag>() == 24);
 
@@ -162,7 +170,8 @@ impl Tally {
 #[repr(u32)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// A key had no tally: its entry was removed before its last socket closed, or never made.
+    /// A key had no tally when something was to be added to it: its entry was removed before its
+    /// last socket closed, or never made. A socket may bring several, at most ten a second.
     Late = 0,
     /// The kernel had no memory for what is kept of a socket: the socket is not counted.
     NoStorage = 1,
@@ -242,6 +251,16 @@ mod tests {
     }
 
     #[test]
+    fn a_count_that_wraps_around_is_found_on_both_sides() {
+        let whole = 1u64 << 32;
+        assert_eq!(nearest(100, 70), 70);
+        assert_eq!(nearest(100, 170), 170);
+        assert_eq!(nearest(whole + 5, u32::MAX), whole - 1);
+        assert_eq!(nearest(whole - 5, 3), whole + 3);
+        assert_eq!(nearest(7 * whole + 5, 5), 7 * whole + 5);
+    }
+
+    #[test]
     fn faults_are_listed_in_the_order_of_their_indexes() {
         for (index, fault) in Fault::ALL.iter().enumerate() {
             assert_eq!(*fault as usize, index, "{}", fault.as_str());
@@ -252,6 +271,6 @@ mod tests {
     #[test]
     fn the_object_is_an_elf_file_at_an_even_place() {
         assert_eq!(&OBJECT[..4], b"\x7fELF");
-        assert_eq!(OBJECT.as_ptr() as usize % 8, 0);
+        assert!(OBJECT.as_ptr().cast::<u64>().is_aligned());
     }
 }

@@ -19,6 +19,7 @@ mod driver;
 mod epoll;
 mod probe;
 mod socket;
+mod tag;
 mod uring;
 
 pub(crate) use accept::Acceptor;
@@ -26,3 +27,8 @@ pub(crate) use chunk::{Chunk, Leading, StableBytes};
 pub(crate) use driver::{Driver, EventLoop, open_files_max, pin_to_core};
 pub(crate) use probe::{Refused, probe_uring};
 pub(crate) use socket::{Peek, Presence, Recv, Send, Socket};
+// Tests of accounting have sockets of the standard library.
+#[cfg(test)]
+pub(crate) use socket::disconnect;
+#[cfg(test)]
+pub(crate) use tag::{look, tag};

@@ -19,6 +19,8 @@ mod edge;
 mod presence;
 pub mod management;
 mod access_log;
+#[allow(dead_code)] // Accounting is not wired up yet.
+mod accounting;
 mod metrics;
 mod tls;
 mod io;

@@ -20,8 +20,8 @@ mod socket;
 
 use aya_ebpf::bindings::{
     BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_RTT_CB,
-    BPF_SOCK_OPS_STATE_CB, BPF_TCP_CLOSE, BPF_TCP_CLOSE_WAIT, BPF_TCP_CLOSING,
-    BPF_TCP_ESTABLISHED, BPF_TCP_FIN_WAIT1, BPF_TCP_FIN_WAIT2,
+    BPF_SOCK_OPS_STATE_CB, BPF_TCP_CLOSE, BPF_TCP_CLOSE_WAIT, BPF_TCP_CLOSING, BPF_TCP_ESTABLISHED,
+    BPF_TCP_FIN_WAIT1, BPF_TCP_FIN_WAIT2,
 };
 use aya_ebpf::macros::{cgroup_sockopt, sock_ops};
 use aya_ebpf::programs::{SockOpsContext, SockoptContext};
@@ -94,8 +94,8 @@ fn measured(callback: &Callback) -> Result<(), Fault> {
         return Ok(());
     }
     let tcp = sock.tcp().ok_or(Fault::NoSocket)?;
-    let tally = kernel::tally(socket.key).ok_or(Fault::Late)?;
     socket.sampled_at = now;
+    let tally = kernel::tally(socket.key).ok_or(Fault::Late)?;
     tally.sample(tcp.srtt_us());
     // In the other states our FIN may just have been acknowledged, but the state does not tell yet.
     if let BPF_TCP_ESTABLISHED | BPF_TCP_CLOSE_WAIT | BPF_TCP_FIN_WAIT2 = callback.state() {
@@ -141,20 +141,22 @@ fn obey(option: &SocketOption) -> Result<Claim, Fault> {
         return Ok(Claim::NotOurs);
     }
     let sock = option.sock().ok_or(Fault::NoSocket)?;
-    let socket = sock.storage().ok_or(Fault::Unknown)?;
-    if name == TAG {
-        // Of no size that we know: not written by this version of us.
-        let Some(tag) = option.value::<Tag>() else { return Ok(Claim::NotOurs) };
-        if tag.owner != kernel::owner() {
-            socket.disown();
-            return Ok(Claim::NotOurs);
-        }
-        let tcp = sock.tcp().ok_or(Fault::Unknown)?;
-        socket.tag(&tag, &tcp)?;
-    } else {
-        let tcp = sock.tcp().ok_or(Fault::Unknown)?;
-        socket.look(&tcp)?;
+    let socket = sock.storage();
+    if name == LOOK {
+        let (Some(socket), Some(tcp)) = (socket, sock.tcp()) else { return Ok(Claim::NotOurs) };
+        socket.look(&tcp);
+        return Ok(Claim::Ours);
     }
+    // Of no size that we know: not written by this version of us.
+    let Some(tag) = option.value::<Tag>() else { return Ok(Claim::NotOurs) };
+    if tag.owner != kernel::owner() {
+        if let Some(socket) = socket {
+            socket.disown();
+        }
+        return Ok(Claim::NotOurs);
+    }
+    let (Some(socket), Some(tcp)) = (socket, sock.tcp()) else { return Err(Fault::Unknown) };
+    socket.tag(&tag, &tcp);
     Ok(Claim::Ours)
 }
 

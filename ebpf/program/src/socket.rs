@@ -4,7 +4,7 @@
 use aya_ebpf::bindings::{
     BPF_TCP_CLOSE_WAIT, BPF_TCP_CLOSING, BPF_TCP_ESTABLISHED, BPF_TCP_FIN_WAIT2, BPF_TCP_LAST_ACK,
 };
-use portico_ebpf::{Fault, Tag};
+use portico_ebpf::{Fault, Tag, nearest};
 
 use crate::kernel::{self, Tallied, Tcp};
 
@@ -82,11 +82,11 @@ impl Socket {
     }
 
     #[inline(always)]
-    pub fn tag(&mut self, tag: &Tag, tcp: &Tcp) -> Result<(), Fault> {
+    pub fn tag(&mut self, tag: &Tag, tcp: &Tcp) {
         match self.phase {
             // Closed in the meantime: it has been counted to its end.
-            Phase::Closed => return Ok(()),
-            Phase::Routed if self.key == tag.key => return Ok(()),
+            Phase::Closed => return,
+            Phase::Routed if self.key == tag.key => return,
             Phase::Routed => {
                 self.leave(tag, tcp);
                 self.key = tag.key;
@@ -96,19 +96,21 @@ impl Socket {
                 self.phase = Phase::Routed;
             }
         }
-        let new = kernel::tally(tag.key).ok_or(Fault::Late)?;
-        new.opened();
-        Ok(())
+        match kernel::tally(self.key) {
+            Some(new) => new.opened(),
+            None => kernel::count(Fault::Late),
+        }
     }
 
     #[inline(always)]
-    pub fn look(&mut self, tcp: &Tcp) -> Result<(), Fault> {
+    pub fn look(&mut self, tcp: &Tcp) {
         if self.phase != Phase::Routed {
-            return Ok(());
+            return;
         }
-        let tally = kernel::tally(self.key).ok_or(Fault::Late)?;
-        self.credit(tcp, &tally);
-        Ok(())
+        match kernel::tally(self.key) {
+            Some(tally) => self.credit(tcp, &tally),
+            None => kernel::count(Fault::Late),
+        }
     }
 
     /// Credits all that came since it was last credited.
@@ -222,11 +224,4 @@ impl Socket {
         self.segments_out = tcp.segments_out();
         self.retransmits = tcp.retransmits();
     }
-}
-
-/// The 64-bit place nearest to `here` whose lower half is `low`.
-#[inline(always)]
-fn nearest(here: u64, low: u32) -> u64 {
-    let distance = low.wrapping_sub(here as u32) as i32;
-    here.wrapping_add(distance as i64 as u64)
 }

@@ -159,14 +159,7 @@ impl Socket {
     /// The lingering close that is often used for this (SO_LINGER 0) resets only at the last close
     /// of the descriptor, and a shutdown before it would send the very FIN that must not be sent.
     pub(crate) fn reset(&self) {
-        let nowhere = libc::sockaddr { sa_family: libc::AF_UNSPEC as u16, sa_data: [0; 14] };
-        // SAFETY: the address is valid for reads of its size for the duration of the call, and the
-        // descriptor is open because it is borrowed.
-        let result = unsafe {
-            let length = size_of::<libc::sockaddr>() as libc::socklen_t;
-            libc::connect(self.fd().as_raw_fd(), &raw const nowhere, length)
-        };
-        if result != 0 {
+        if disconnect(self.fd()).is_err() {
             // Linux 6.4 and 6.5 refuse it while a thread sleeps in the socket, which none of ours
             // does. Should it fail all the same, the end comes a little later.
             let _ = SockRef::from(&self.fd()).set_linger(Some(std::time::Duration::ZERO));
@@ -209,6 +202,19 @@ impl Socket {
             .ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
 
+    /// Has the socket counted for the key of `tag` from here on; it must be connected. Fails where
+    /// it is not counted in the kernel at all.
+    #[allow(dead_code)] // Accounting is not wired up yet.
+    pub(crate) fn tag(&self, tag: &portico_ebpf::Tag) -> io::Result<()> {
+        super::tag::tag(self.fd(), tag)
+    }
+
+    /// Has everything up to now counted, which otherwise waits for a measured round trip.
+    #[allow(dead_code)] // Accounting is not wired up yet.
+    pub(crate) fn look(&self) -> io::Result<()> {
+        super::tag::look(self.fd())
+    }
+
     /// Latency over segment size, and an end for peers that vanished without a FIN.
     pub(super) fn set_options(&self) {
         let fd = self.fd();
@@ -228,4 +234,16 @@ impl Socket {
             Inner::Epoll(socket) => socket.as_fd(),
         }
     }
+}
+
+/// Ends the connection of a socket with a reset, whatever is unsent or unread.
+pub(crate) fn disconnect(fd: BorrowedFd<'_>) -> io::Result<()> {
+    let nowhere = libc::sockaddr { sa_family: libc::AF_UNSPEC as u16, sa_data: [0; 14] };
+    // SAFETY: the address is valid for reads of its size for the duration of the call, and the
+    // descriptor is open because it is borrowed.
+    let result = unsafe {
+        let length = size_of::<libc::sockaddr>() as libc::socklen_t;
+        libc::connect(fd.as_raw_fd(), &raw const nowhere, length)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
