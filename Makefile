@@ -37,6 +37,7 @@ bench: ## Compare with HAProxy and nginx on this machine; writes bench/RESULTS.m
 	cargo build --release --bin portico
 	cargo run --release -p portico-bench -- compare
 	cargo run --release -p portico-bench -- routable --output bench
+	cargo run --release -p portico-bench -- accounting --output bench
 
 micro: ## What is measured in nanoseconds and bytes: criterion, and the weight of a million routes
 	@$(INSTALL) build

@@ -19,6 +19,8 @@ mod access;
 
 mod edge;
 
+mod metering;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -26,10 +28,12 @@ use arc_swap::ArcSwap;
 use portico_control::feed::{self, FeedHandle, FeedSettings, Follower, Routes};
 use portico_control::keys;
 use portico_control::lifespan::LifespansHandle;
+use portico_control::metering::Metering;
 use portico_control::replica::present::{self, Present};
 use portico_control::replica::{Heart, Replica as Registration, Role};
 use portico_control::store::{self, Store, StoreSettings};
 use portico_control::token::Token;
+use portico_core::limits;
 use portico_core::network::UpstreamNetworks;
 use portico_core::route::RouteTable;
 use portico_core::session::{Name, Timestamp};
@@ -59,6 +63,7 @@ pub struct Replica {
     servers: Servers,
     control_tls: Option<ControlAcceptor>,
     heart: Heart,
+    metering: Option<Metering>,
     _keeps: Vec<Keep>,
     _lifespans: Option<LifespansHandle>,
     _addresses_file: Option<AddressesFile>,
@@ -80,6 +85,11 @@ impl Replica {
         if let Some(path) = &settings.addresses_file {
             AddressesFile::remove_old(path)?;
         }
+        // Before the listeners are there: what counts their connections must see them made.
+        let accounting = match role.has_proxy() {
+            true => Some(metering::accounting(&settings.accounting)?),
+            false => None,
+        };
         let bound = Bound::bind(role, &settings);
         let store = open_store(&settings).await;
         let (bound, store) = match (bound, store) {
@@ -108,10 +118,17 @@ impl Replica {
         let metrics = prometheus::Registry::new();
         let (door, keeps) = start_access(role, &settings, &table, &store, &metrics)?;
         let for_proxy = proxy_settings(&settings, upstream_networks.clone());
-        let start = |traffic| Proxy::start(for_proxy, traffic, table.clone(), door, &metrics);
-        let proxy = traffic.map(start).transpose()?;
+        let start = |(traffic, accounting)| {
+            Proxy::start(for_proxy, traffic, table.clone(), door, accounting, &metrics)
+        };
+        let proxy = traffic.zip(accounting).map(start).transpose()?;
         metrics.register(Box::new(log.dropped()?)).map_err(Failure::ours)?;
-        let heart = start_heart(role, store.clone(), proxy.as_ref())?;
+        let name = name_of(role)?;
+        let heart = start_heart(role, name.clone(), store.clone(), proxy.as_ref())?;
+        let metering = proxy.as_ref().and_then(Proxy::take_meter);
+        let metering = metering.map(|meter| {
+            metering::start(&settings.accounting, meter, store.clone(), name, &metrics)
+        });
 
         let status = Arc::new(Status {
             feed,
@@ -140,6 +157,7 @@ impl Replica {
             servers,
             control_tls,
             heart,
+            metering,
             _keeps: keeps,
             _lifespans: lifespans,
             _addresses_file: file,
@@ -188,7 +206,7 @@ impl Replica {
             Some(proxy) => proxy.finished().await,
             None => {
                 while !self.is_draining() {
-                    tokio::time::sleep(portico_core::limits::SWEEP_INTERVAL).await;
+                    tokio::time::sleep(limits::SWEEP_INTERVAL).await;
                 }
             }
         }
@@ -201,6 +219,9 @@ impl Replica {
 
     /// Waits for the workers' threads, and stops the rest. After `finished`.
     pub async fn join(self) {
+        if let Some(metering) = self.metering {
+            metering.finish(limits::METER_FINISH_TIMEOUT).await;
+        }
         self.heart.leave().await;
         self.servers.stop().await;
         if let Some(proxy) = self.proxy {
@@ -292,14 +313,21 @@ async fn start_feed(
     Ok(feed::start(store, followers, for_feed).await?)
 }
 
-fn start_heart(role: Role, store: Arc<dyn Store>, proxy: Option<&Proxy>) -> Outcome<Heart> {
+/// Distinct also where two run on one host, or one is started again at once.
+fn name_of(role: Role) -> Outcome<Name> {
+    let random = getrandom::u32().map_err(Failure::machine)?;
+    format!("{}-{random:08x}", role.as_str()).parse().map_err(Failure::ours)
+}
+
+fn start_heart(
+    role: Role,
+    name: Name,
+    store: Arc<dyn Store>,
+    proxy: Option<&Proxy>,
+) -> Outcome<Heart> {
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     let host = host.unwrap_or_else(|| "unknown".to_owned());
     let Timestamp(started_at_ms) = store::Author::portico().at;
-    // Distinct also where two run on one host, or one is started again at once.
-    let random = getrandom::u32().map_err(Failure::machine)?;
-    let id = format!("{}-{random:08x}", role.as_str());
-    let name: Name = id.parse().map_err(Failure::ours)?;
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let registration = Registration { role, version, host, started_at_ms };
     let presence = proxy.map(Proxy::presence);

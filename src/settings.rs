@@ -31,7 +31,7 @@ use portico_core::domain::Domains;
 use portico_core::session::Routing;
 use portico_core::template::Catalogue;
 use portico_core::workspace::AllowList;
-use portico_proxy::{AccessLog, CertificateFiles, IoChoice, ListenerSettings};
+use portico_proxy::{AccessLog, AccountingChoice, CertificateFiles, IoChoice, ListenerSettings};
 
 pub use collect::collect;
 pub use mistake::{Mistake, Mistakes};
@@ -53,6 +53,7 @@ pub struct Settings {
     /// None: no management listener.
     pub management: Option<SocketAddr>,
     pub store: Store,
+    pub accounting: AccountingSettings,
     pub log: LogSettings,
     pub addresses_file: Option<PathBuf>,
 }
@@ -158,6 +159,14 @@ pub struct Store {
     pub cache: Option<PathBuf>,
     /// Routes older than this are not served; None: however old.
     pub stale_max: Option<Duration>,
+}
+
+#[derive(Debug)]
+pub struct AccountingSettings {
+    pub source: AccountingChoice,
+    pub interval: Duration,
+    pub session_metrics: bool,
+    pub stop_idle: bool,
 }
 
 #[derive(Debug)]

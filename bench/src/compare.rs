@@ -5,9 +5,9 @@ mod haproxy;
 pub mod lab;
 pub mod machine;
 mod nginx;
-mod portico;
-mod results;
-mod summary;
+pub mod portico;
+pub mod results;
+pub mod summary;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -140,12 +140,18 @@ fn measure(
     repetition: usize,
     subject: &Subject,
 ) -> anyhow::Result<Sample> {
-    let plan = Plan {
-        target: Target { address: subject.address, host: subject.host.clone() },
-        connections: case.connections(),
-        warm_up: options.warm_up,
-        measure: options.measure,
-    };
+    measure_for(case, repetition, subject, options.warm_up, options.measure)
+}
+
+pub fn measure_for(
+    case: Case,
+    repetition: usize,
+    subject: &Subject,
+    warm_up: Duration,
+    measure: Duration,
+) -> anyhow::Result<Sample> {
+    let target = Target { address: subject.address, host: subject.host.clone() };
+    let plan = Plan { target, connections: case.connections(), warm_up, measure };
     let (mut proxy, mut foreign) = (Meter::default(), Meter::default());
     let outcome = case.load(&plan, |edge| {
         proxy.note(edge, process::cpu_time(subject.running.pid())?);

@@ -5,6 +5,7 @@ pub mod world;
 pub mod backend;
 pub mod compare;
 pub mod load;
+pub mod accounting;
 pub mod memory;
 pub mod routable;
 pub mod process;

@@ -12,7 +12,7 @@ use portico_bench::compare::lab::{Kind, LabOptions};
 use portico_bench::compare::{self, Case};
 use portico_bench::load::engine::Outcome;
 use portico_bench::load::{Plan, Target, echo, get, idle, kernel, stalled};
-use portico_bench::{backend, memory, routable};
+use portico_bench::{accounting, backend, memory, routable};
 
 /// Load, an upstream to put behind a proxy, and side-by-side runs.
 #[derive(Parser)]
@@ -31,6 +31,8 @@ enum Cli {
     Compare(Compare),
     /// Measure how soon a new session is routable, with many there, on both stores.
     Routable(Routable),
+    /// Measure what accounting costs a request: on and off, in pairs.
+    Accounting(Accounting),
     /// Compare the memory of idle connections and of a client that stops reading.
     Memory(Memory),
 }
@@ -147,6 +149,19 @@ struct Routable {
 }
 
 #[derive(Args)]
+struct Accounting {
+    #[command(flatten)]
+    laboratory: Laboratory,
+    #[arg(long, default_value_t = 10)]
+    pairs: usize,
+    #[arg(long, default_value_t = 3.0)]
+    seconds: f64,
+    /// Where RESULTS.md gets its section; without it the table is only printed.
+    #[arg(long)]
+    output: Option<PathBuf>,
+}
+
+#[derive(Args)]
 struct Memory {
     #[command(flatten)]
     laboratory: Laboratory,
@@ -179,6 +194,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Cli::Load(load) => run_load(load),
         Cli::Compare(command) => compare::run(&command.options()),
         Cli::Routable(command) => command.run(),
+        Cli::Accounting(command) => command.run(),
         Cli::Memory(command) => memory::run(&memory::Options {
             lab: command.laboratory.options(),
             connections: command.connections,
@@ -261,6 +277,25 @@ impl Routable {
         match self.output {
             Some(directory) => {
                 routable::write(&directory, &report, &compare::machine::line(&command)?)
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Accounting {
+    fn run(self) -> anyhow::Result<()> {
+        let (pairs, seconds) = (self.pairs, self.seconds);
+        let table = accounting::run(&accounting::Options {
+            lab: self.laboratory.options(),
+            pairs,
+            warm_up: Duration::from_millis(500),
+            measure: Duration::from_secs_f64(seconds),
+        })?;
+        let command = format!("portico-bench accounting --pairs {pairs} --seconds {seconds}");
+        match self.output {
+            Some(directory) => {
+                accounting::write(&directory, &table, &compare::machine::line(&command)?)
             }
             None => Ok(()),
         }

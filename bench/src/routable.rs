@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
+use crate::compare::results::replace_section;
 use crate::world::api::api_request;
 use crate::world::client::Client;
 use crate::world::fleet::Member;
@@ -129,16 +130,6 @@ fn session(id: &str, upstream: &Upstream) -> Value {
     })
 }
 
-/// Puts the report into `RESULTS.md` behind its own heading, in place of an older one.
 pub fn write(directory: &Path, report: &str, facts: &str) -> anyhow::Result<()> {
-    const HEADING: &str = "\n# A new session becomes routable\n\n";
-    let path = directory.join("RESULTS.md");
-    let mut text = std::fs::read_to_string(&path).unwrap_or_default();
-    if let Some(at) = text.find(HEADING) {
-        text.truncate(at);
-    }
-    text.push_str(HEADING);
-    text.push_str(report);
-    let _ = writeln!(text, "\n{facts}");
-    std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    replace_section(directory, "A new session becomes routable", &format!("{report}\n{facts}\n"))
 }

@@ -10,6 +10,7 @@ mod counters;
 
 mod pending;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,15 @@ use crate::store::{Added, Store};
 pub use counters::MeterCounters;
 use pending::Pending;
 
+/// Where counts come from.
+pub trait Source: Send + 'static {
+    /// What was counted since it was asked last. It may take its time, and looks at the clock then.
+    fn read(
+        &mut self,
+        clock: fn() -> Timestamp,
+    ) -> Pin<Box<dyn Future<Output = Reading> + Send + '_>>;
+}
+
 /// The running task; it ends when this is dropped, and what waits is lost then.
 #[must_use = "nothing is written down once this is dropped"]
 pub struct Metering {
@@ -33,18 +43,17 @@ pub struct Metering {
 }
 
 impl Metering {
-    /// `read` answers what was counted since it was asked last, and is given the time. To be called
-    /// on the runtime that is to do the work; `interval` is `limits::METER_INTERVAL` but in tests.
+    /// To be called on the runtime that is to do the work.
     pub fn start(
         store: Arc<dyn Store>,
         writer: Name,
         interval: Duration,
         counters: MeterCounters,
-        read: impl FnMut(Timestamp) -> Reading + Send + 'static,
+        source: impl Source,
     ) -> Self {
         let (finish, finished) = oneshot::channel();
         let pending = Pending::new(writer, limits::USAGE_PENDING_ROWS_MAX);
-        let writing = Writing { store, read, pending, counters, is_away: false, is_full: false };
+        let writing = Writing { store, source, pending, counters, is_away: false, is_full: false };
         Self { task: tokio::spawn(writing.run(interval, finished)), finish: Some(finish) }
     }
 
@@ -69,16 +78,16 @@ impl Drop for Metering {
     }
 }
 
-struct Writing<R> {
+struct Writing<S> {
     store: Arc<dyn Store>,
-    read: R,
+    source: S,
     pending: Pending,
     counters: MeterCounters,
     is_away: bool,
     is_full: bool,
 }
 
-impl<R: FnMut(Timestamp) -> Reading> Writing<R> {
+impl<S: Source> Writing<S> {
     async fn run(mut self, interval: Duration, mut finished: oneshot::Receiver<()>) {
         let mut ticks = interval_at(Instant::now() + interval, interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -87,17 +96,17 @@ impl<R: FnMut(Timestamp) -> Reading> Writing<R> {
                 _ = ticks.tick() => {}
                 _ = &mut finished => break,
             }
-            self.read(clock::now());
+            self.read().await;
             self.flush().await;
         }
-        self.read(clock::now());
+        self.read().await;
         while !self.flush().await {
             tokio::time::sleep(limits::METER_RETRY).await;
         }
     }
 
-    fn read(&mut self, now: Timestamp) {
-        let dropped = self.pending.add((self.read)(now));
+    async fn read(&mut self) {
+        let dropped = self.pending.add(self.source.read(clock::now).await);
         if dropped > 0 && !self.is_full {
             tracing::error!(
                 rows_max = limits::USAGE_PENDING_ROWS_MAX,

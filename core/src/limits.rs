@@ -1,10 +1,12 @@
 //! Every bound of the product, with its reason, in one place, proven against each other at compile
 //! time. A bound that bites has a metric: `portico_limit_reached_total{limit}`.
 
+mod accounting;
 mod usage;
 
 use std::time::Duration;
 
+pub use accounting::*;
 pub use usage::*;
 
 /// RFC 1035 §2.3.4: a DNS label has at most 63 octets.

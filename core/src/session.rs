@@ -77,7 +77,7 @@ impl Session {
 }
 
 /// Milliseconds since the Unix epoch. `core` never asks for the time; it is given one of these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Timestamp(pub u64);
 
 impl Timestamp {

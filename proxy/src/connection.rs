@@ -14,13 +14,16 @@ mod refused;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use portico_core::http::client::Client;
 use portico_core::http::flood;
 use portico_core::http::refusal::Refusal;
 use portico_core::limits;
+use portico_core::route::Route;
 
+use crate::accounting::Side;
 use crate::io::{Chunk, Socket};
 use crate::metrics::labels::Direction;
 use crate::pages::{Form, Page};
@@ -41,6 +44,10 @@ struct Connection {
     watched: Watched,
     /// Received and not yet used: the start of the next request, or of the current one's body.
     inbound: Chunk,
+    /// The route that it was counted for last, and where in the client's stream the request begins
+    /// for which that may have to change.
+    counted_for: Option<Arc<Route>>,
+    begins_at: u32,
 }
 
 /// What follows a request.
@@ -74,6 +81,8 @@ pub(crate) async fn serve(
         client: entered.client,
         watched,
         inbound: entered.inbound,
+        counted_for: None,
+        begins_at: 0,
     };
     if let Some((relay, journal, watched)) = connection.run().await {
         // A task of its own: an upgraded connection may be idle for days, and need not keep the
@@ -120,6 +129,7 @@ impl Connection {
             let mut next = self.next_request(patience).await;
             patience = limits::KEEP_ALIVE_TIMEOUT;
             if let Ok(Some(Admission::Forward(forward))) = &mut next {
+                self.count_for(&forward.route);
                 self.watched.watch.let_in(forward.live.take());
             }
             let turn = match next {
@@ -148,9 +158,26 @@ impl Connection {
         None
     }
 
+    /// What goes through it from the head of this request on is counted for its session. Most
+    /// requests are for the same one as the request before.
+    fn count_for(&mut self, route: &Arc<Route>) {
+        let socket = self.stream.socket();
+        if !self.counted_for.as_ref().is_some_and(|before| Arc::ptr_eq(before, route)) {
+            let slot = self.worker.shared.accounting.slot_of(route);
+            if !slot.as_ref().is_some_and(|slot| socket.is_counted_for(slot)) {
+                socket.count_for(slot.as_ref(), Side::Client, self.begins_at);
+            }
+            self.counted_for = Some(route.clone());
+        }
+        socket.note_request();
+    }
+
     /// The next request, or `None` when the client has ended between two.
     async fn next_request(&mut self, patience: Duration) -> Result<Option<Admission>, Refusal> {
         self.watched.watch.enter(Phase::Idle, patience);
+        // Of TLS, where what is left over is counted without its overhead, to some bytes.
+        let position = self.stream.socket().position();
+        self.begins_at = position.wrapping_sub(self.inbound.len() as u32);
         // A head that comes in pieces is gathered here; most come whole.
         let mut gathered = Vec::new();
         loop {

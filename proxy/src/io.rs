@@ -15,11 +15,13 @@
 
 mod accept;
 mod chunk;
+mod counted;
 mod driver;
 mod epoll;
 mod probe;
 mod socket;
 mod tag;
+mod tcp_info;
 mod uring;
 
 pub(crate) use accept::Acceptor;

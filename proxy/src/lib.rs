@@ -26,6 +26,7 @@ mod tls;
 mod io;
 
 pub use access_log::AccessLog;
+pub use accounting::{Accounting, AccountingChoice, Meter};
 pub use edge::{EdgeApp, EdgeRequest, EdgeResponse, Ended};
 pub use listener::Listeners;
 pub use presence::{Connected, Presence};

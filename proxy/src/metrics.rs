@@ -1,13 +1,15 @@
 //! What the data plane counts, and how Prometheus reads it. A worker writes its own numbers with
 //! plain loads and stores (it is their only writer), so counting costs no locked instruction and
 //! shares no cache line; a scrape adds the workers up. Every metric is documented where it is
-//! declared: per worker in `worker.rs`, of the whole process in `process.rs`, label values in
-//! `labels.rs`. Labels come from closed enums: never a session, a host or an address.
+//! declared: per worker in `worker.rs`, of the whole process in `process.rs`, of accounting in
+//! `accounting.rs`, label values in `labels.rs`. Labels come from closed enums, but for the bounded
+//! ones of accounting: never a host or an address.
 
 pub(crate) mod labels;
 pub(crate) mod process;
 pub(crate) mod worker;
 
+mod accounting;
 mod cell;
 mod family;
 
@@ -18,6 +20,7 @@ use prometheus::Registry;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 
+use crate::accounting::Accounting;
 pub(crate) use process::ProcessSources;
 pub(crate) use worker::WorkerCounters;
 
@@ -26,10 +29,12 @@ pub(crate) fn register(
     registry: &Registry,
     workers: Vec<Arc<WorkerCounters>>,
     process: ProcessSources,
+    accounting: Arc<Accounting>,
 ) {
     let workers = Gather::new(worker::DESCRIPTIONS, move || worker::gather(&workers));
     let process = Gather::new(process::DESCRIPTIONS, move || process::gather(&process));
-    for collector in [workers, process] {
+    let accounting = Gather::new(accounting::DESCRIPTIONS, move || accounting::gather(&accounting));
+    for collector in [workers, process, accounting] {
         registry
             .register(Box::new(collector))
             .expect("a test registers these descriptions, and finds no two alike");
@@ -87,10 +92,17 @@ mod tests {
     use prometheus::TextEncoder;
 
     use super::*;
+    use crate::accounting::AccountingChoice;
+
+    fn described() -> impl Iterator<Item = &'static Description> {
+        worker::DESCRIPTIONS.iter().chain(process::DESCRIPTIONS).chain(accounting::DESCRIPTIONS)
+    }
 
     fn exposed(workers: Vec<Arc<WorkerCounters>>) -> String {
         let registry = Registry::new();
-        register(&registry, workers, ProcessSources::for_tests());
+        let asked = Accounting::start(AccountingChoice::TcpInfo, true);
+        let accounting = asked.expect("sockets can always be asked");
+        register(&registry, workers, ProcessSources::for_tests(), accounting);
         TextEncoder::new().encode_to_string(&registry.gather()).unwrap()
     }
 
@@ -98,16 +110,15 @@ mod tests {
     /// their rules: say so in the changelog.
     #[test]
     fn the_metrics_are_these() {
-        let mut names: Vec<&str> = worker::DESCRIPTIONS
-            .iter()
-            .chain(process::DESCRIPTIONS)
-            .map(|description| description.name)
-            .collect();
+        let mut names: Vec<&str> = described().map(|description| description.name).collect();
         names.sort_unstable();
         assert_eq!(
             names,
             [
                 "portico_access_log_dropped_total",
+                "portico_accounting_slots",
+                "portico_accounting_source",
+                "portico_accounting_unslotted_total",
                 "portico_build_info",
                 "portico_bytes_total",
                 "portico_connections_accepted_total",
@@ -122,7 +133,10 @@ mod tests {
                 "portico_requests_refused_total",
                 "portico_requests_total",
                 "portico_response_fields_dropped_total",
+                "portico_retransmit_ratio",
                 "portico_routes",
+                "portico_rtt_seconds",
+                "portico_session_bytes_total",
                 "portico_set_cookie_dropped_total",
                 "portico_tls_certificate_expiry_timestamp_seconds",
                 "portico_tls_certificate_reloads_total",
@@ -134,13 +148,17 @@ mod tests {
                 "portico_upstream_connections_reused_total",
                 "portico_upstream_retries_total",
                 "portico_workers",
+                "portico_workspace_bytes_total",
+                "portico_workspace_connections_total",
+                "portico_workspace_requests_total",
+                "portico_workspace_retransmits_total",
             ]
         );
     }
 
     #[test]
     fn descriptions_keep_the_rules() {
-        for description in worker::DESCRIPTIONS.iter().chain(process::DESCRIPTIONS) {
+        for description in described() {
             assert!(description.name.starts_with("portico_"), "{description:?}");
             assert!(description.help.ends_with('.'), "{description:?}");
             assert!(!description.help.starts_with(' '), "{description:?}");
@@ -151,11 +169,7 @@ mod tests {
     fn everything_described_is_exposed_and_nothing_else() {
         let text = exposed(vec![Arc::default()]);
         let types: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("# TYPE ")).collect();
-        let described: Vec<&str> = worker::DESCRIPTIONS
-            .iter()
-            .chain(process::DESCRIPTIONS)
-            .map(|description| description.name)
-            .collect();
+        let described: Vec<&str> = described().map(|description| description.name).collect();
         for name in &described {
             assert!(types.iter().any(|line| line.split(' ').next() == Some(name)), "{name}");
         }

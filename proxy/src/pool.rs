@@ -232,6 +232,11 @@ impl Pool {
         idle.retain(|_, sockets| !sockets.is_empty());
     }
 
+    /// Has all sockets counted that something went through.
+    pub(crate) fn look(&self) {
+        self.idle.borrow().values().flatten().for_each(|idle| idle.socket.look());
+    }
+
     /// Drops what was idle for too long, or was closed by the other side meanwhile.
     pub(crate) fn sweep(&self, now: Tick, counters: &WorkerCounters) {
         let too_old = ticks(limits::UPSTREAM_IDLE_TIMEOUT);

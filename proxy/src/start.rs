@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::access_log::{self, AccessLogSender, AccessLogWriter};
+use crate::accounting::{Accounting, Meter};
 use crate::clock::Clock;
 use crate::edge::EdgeApp;
 use crate::io::{EventLoop, open_files_max, pin_to_core};
@@ -29,6 +30,7 @@ pub struct Proxy {
     alive: watch::Receiver<usize>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     presence: Arc<Presence>,
+    meter: Mutex<Option<Meter>>,
     certificates: Option<Arc<Certificates>>,
     access_log: Mutex<Option<AccessLogWriter>>,
 }
@@ -80,6 +82,7 @@ impl Proxy {
         listeners: Listeners,
         table: SharedTable,
         edge: Option<Arc<dyn EdgeApp>>,
+        accounting: Arc<Accounting>,
         registry: &prometheus::Registry,
     ) -> Result<Self, StartError> {
         let chosen = backend::choose(settings.io)?;
@@ -99,6 +102,7 @@ impl Proxy {
             gate: settings.gate,
             edge,
             presence: presence.clone(),
+            accounting: accounting.clone(),
             domains: settings.domains,
             trusted_networks: settings.trusted_networks,
             networks: settings.upstream_networks,
@@ -127,12 +131,14 @@ impl Proxy {
             registry,
             counters,
             ProcessSources { workers, backends, table, certificates: certificates.clone() },
+            accounting.clone(),
         );
         Ok(Self {
             life,
             alive,
             threads: Mutex::new(threads),
             presence,
+            meter: Mutex::new(Some(Meter::new(accounting))),
             certificates,
             access_log: Mutex::new(writer),
         })
@@ -141,6 +147,11 @@ impl Proxy {
     /// Who is connected through this process.
     pub fn presence(&self) -> Arc<Presence> {
         self.presence.clone()
+    }
+
+    /// What is counted here; there is one reader, who asks once.
+    pub fn take_meter(&self) -> Option<Meter> {
+        self.meter.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Stops accepting, lets requests finish, and relays until the drain timeout.

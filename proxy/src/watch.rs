@@ -362,6 +362,16 @@ impl Watches {
         }
     }
 
+    /// Has all sockets counted that something went through.
+    pub(crate) fn look(&self) {
+        for watch in self.all.borrow().iter().flatten() {
+            watch.client.look();
+            if let Some(upstream) = &*watch.upstream.borrow() {
+                upstream.look();
+            }
+        }
+    }
+
     pub(crate) fn shut_down_all(&self) {
         for watch in self.all.borrow().iter().flatten() {
             watch.shut_down();

@@ -17,6 +17,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::spawn_local;
 
 use crate::access_log::AccessLogSender;
+use crate::accounting::Accounting;
 use crate::clock::Clock;
 use crate::connection;
 use crate::edge::EdgeApp;
@@ -51,6 +52,7 @@ pub(crate) struct Shared {
     /// Where users sign in; none where the gate is open.
     pub(crate) edge: Option<Arc<dyn EdgeApp>>,
     pub(crate) presence: Arc<Presence>,
+    pub(crate) accounting: Arc<Accounting>,
 }
 
 pub(crate) struct Worker {
@@ -65,6 +67,8 @@ pub(crate) struct Worker {
     draining_since: Cell<Option<Tick>>,
     /// Of the table by which live connections were judged last.
     takings: Cell<u64>,
+    /// The meter's last wish that was granted.
+    looks: Cell<u64>,
     /// A connection ended: there is a free slot, or none is left.
     ended: Notify,
 }
@@ -110,8 +114,10 @@ pub(crate) async fn run(
         texts: RefCell::default(),
         draining_since: Cell::new(None),
         takings: Cell::new(0),
+        looks: Cell::new(0),
         ended: Notify::new(),
     });
+    let _looking = worker.shared.accounting.join();
     spawn_local(sweep(worker.clone()));
     let mut acceptors = Vec::new();
     for (settings, listener) in listeners {
@@ -155,6 +161,7 @@ async fn sweep(worker: Rc<Worker>) {
         interval.tick().await;
         worker.watches.sweep(worker.draining_since.get(), &worker.counters);
         worker.judge_again();
+        worker.look_again();
         let now = worker.watches.now();
         if now.is_multiple_of(per_second) {
             worker.pool.sweep(now, &worker.counters);
@@ -212,6 +219,15 @@ impl Worker {
                 Some(cause)
             });
         });
+    }
+
+    /// When the meter is about to read: what went through connections is counted first.
+    fn look_again(&self) {
+        if self.shared.accounting.wants_look(&self.looks) {
+            self.watches.look();
+            self.pool.look();
+            self.shared.accounting.looked();
+        }
     }
 
     /// Runs `read` on the current route table.

@@ -3,6 +3,7 @@
 //! not exist.
 
 mod access;
+mod accounting;
 mod store;
 
 use std::sync::LazyLock;
@@ -64,7 +65,7 @@ const fn key(
 
 /// All of them, in the order in which they are told.
 pub static KEYS: LazyLock<Vec<Key>> =
-    LazyLock::new(|| [TRAFFIC, access::KEYS, CONTROL, store::KEYS, LOG].concat());
+    LazyLock::new(|| [TRAFFIC, access::KEYS, CONTROL, store::KEYS, accounting::KEYS, LOG].concat());
 
 /// What clients reach, and how.
 static TRAFFIC: &[Key] = &[

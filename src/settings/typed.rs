@@ -7,6 +7,8 @@ mod listeners;
 
 mod access;
 
+mod accounting;
+
 mod control;
 
 mod store;
@@ -61,6 +63,7 @@ fn settings(c: &mut Collected) -> Option<Settings> {
     let management = c.read("management.listen", |value| parse::address_or_off(value, LOOPBACK));
     listeners::apart(c);
     let store = store::store(c);
+    let accounting = accounting::accounting(c);
     let log = log(c);
     let addresses_file = c.read("addresses_file", parse::file);
     Some(Settings {
@@ -73,6 +76,7 @@ fn settings(c: &mut Collected) -> Option<Settings> {
         control: control?,
         management: management?.flatten(),
         store: store?,
+        accounting: accounting?,
         allowed_workspaces: allowed_workspaces?,
         catalogue: catalogue?,
         log: log?,

@@ -40,6 +40,17 @@ impl Kind {
         }
     }
 
+    fn start(self, options: &LabOptions) -> Start<'_> {
+        let run: Run<'_> = match self {
+            Kind::PorticoUring | Kind::PorticoEpoll => {
+                Box::new(move |site| portico::start(&options.portico, self, &[], site))
+            }
+            Kind::Haproxy => Box::new(|site| haproxy::start(&options.haproxy, site)),
+            Kind::Nginx => Box::new(|site| nginx::start(&options.nginx, site)),
+        };
+        Start { name: self.name().to_owned(), run }
+    }
+
     pub fn is_ours(self) -> bool {
         match self {
             Kind::PorticoUring | Kind::PorticoEpoll => true,
@@ -74,29 +85,37 @@ pub struct Lab {
     _directory: TempDir,
 }
 
+/// How a proxy is started; its name is that of its directory.
+pub struct Start<'a> {
+    pub name: String,
+    pub run: Run<'a>,
+}
+
+type Run<'a> = Box<dyn Fn(&Site) -> anyhow::Result<Subject> + 'a>;
+
 impl Lab {
-    /// Starts everything and pins the calling thread to the load's core.
+    /// Starts every kind once.
     pub fn open(options: &LabOptions) -> anyhow::Result<Lab> {
         ensure!(!options.kinds.is_empty(), "no proxy to look at");
+        let starts: Vec<Start<'_>> = options.kinds.iter().map(|kind| kind.start(options)).collect();
+        Self::with(options, &starts)
+    }
+
+    /// Starts everything and pins the calling thread to the load's core.
+    pub fn with(options: &LabOptions, starts: &[Start<'_>]) -> anyhow::Result<Lab> {
         kernel::raise_file_limit().context("number of open files")?;
         kernel::pin_to_core(options.load_core).context("cannot run on the core of the load")?;
         let directory = tempfile::Builder::new().prefix("portico-bench-").tempdir()?;
         let (backend, upstream) = start_backend(options.load_core)?;
         let mut lab = Lab { subjects: Vec::new(), backend, _directory: directory };
-        for kind in &options.kinds {
+        for Start { name, run } in starts {
             let site = Site {
-                directory: lab._directory.path().join(kind.name()),
+                directory: lab._directory.path().join(name),
                 upstream,
                 core: options.proxy_core,
             };
             std::fs::create_dir(&site.directory)?;
-            let subject = match kind {
-                Kind::PorticoUring => portico::start(&options.portico, *kind, "uring", &site),
-                Kind::PorticoEpoll => portico::start(&options.portico, *kind, "epoll", &site),
-                Kind::Haproxy => haproxy::start(&options.haproxy, &site),
-                Kind::Nginx => nginx::start(&options.nginx, &site),
-            };
-            lab.subjects.push(subject.with_context(|| format!("cannot start {}", kind.name()))?);
+            lab.subjects.push(run(&site).with_context(|| format!("cannot start {name}"))?);
         }
         Ok(lab)
     }

@@ -13,7 +13,14 @@ use crate::load::head;
 /// Only this run's processes on loopback ever see it.
 const TOKEN: &str = "portico-bench-token-of-one-run-on-loopback";
 
-pub fn start(program: &Path, kind: Kind, io: &str, site: &Site) -> anyhow::Result<Subject> {
+/// With more settings, by their names in the environment.
+pub fn start(
+    program: &Path,
+    kind: Kind,
+    more: &[(&str, &str)],
+    site: &Site,
+) -> anyhow::Result<Subject> {
+    let io = if kind == Kind::PorticoEpoll { "epoll" } else { "uring" };
     ensure!(
         program.exists(),
         "there is no {}; run `cargo build --release` first",
@@ -34,7 +41,8 @@ pub fn start(program: &Path, kind: Kind, io: &str, site: &Site) -> anyhow::Resul
         .env("PORTICO_CONTROL__LISTEN", control.to_string())
         .env("PORTICO_CONTROL__TOKEN", TOKEN)
         .env("PORTICO_MANAGEMENT__LISTEN", "127.0.0.1:0")
-        .env("PORTICO_STORE__URL", format!("embedded:{}", site.directory.join("store").display()));
+        .env("PORTICO_STORE__URL", format!("embedded:{}", site.directory.join("store").display()))
+        .envs(more.iter().copied());
     let mut running = site.spawn(command)?;
     site.until(&mut running, "/v1/sessions does not answer", || {
         call(control, "GET", "/v1/sessions", None).is_ok()

@@ -57,6 +57,19 @@ pub fn write(
     Ok(())
 }
 
+/// Puts a report of another run behind the comparison, in place of an older one with its heading.
+pub fn replace_section(directory: &Path, heading: &str, report: &str) -> anyhow::Result<()> {
+    let path = directory.join("RESULTS.md");
+    let mut text = fs::read_to_string(&path).unwrap_or_default();
+    let heading = format!("\n# {heading}\n");
+    if let Some(at) = text.find(&heading) {
+        let end = text[at + 1..].find("\n# ").map_or(text.len(), |next| at + 1 + next);
+        text.replace_range(at..end, "");
+    }
+    let _ = write!(text, "{heading}\n{report}");
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
 fn document(options: &Options, facts: &Facts, rows: &[Row], samples: &[Sample]) -> String {
     let mut text = String::from(
         "# CPU per request, side by side\n\nWritten by `make bench`; do not edit. Below 1 in the \

@@ -29,7 +29,7 @@ pub struct Spread {
 
 impl Spread {
     /// Of at least one figure.
-    fn of(mut figures: Vec<f64>) -> Spread {
+    pub fn of(mut figures: Vec<f64>) -> Spread {
         figures.sort_by(f64::total_cmp);
         let count = figures.len();
         let median = match count % 2 {

@@ -20,6 +20,26 @@ struct World {
     _directory: TempDir,
 }
 
+struct Bytes(Arc<AtomicU64>);
+
+impl Source for Bytes {
+    fn read(
+        &mut self,
+        clock: fn() -> Timestamp,
+    ) -> Pin<Box<dyn Future<Output = Reading> + Send + '_>> {
+        let bytes_in = self.0.swap(0, Ordering::Relaxed);
+        let of = UsageKey {
+            hour: Hour::of(clock()),
+            workspace: "genomics".parse().unwrap(),
+            user: "ada".parse().unwrap(),
+            session: SessionId::parse("one").unwrap(),
+        };
+        let counted = Counted { bytes_in, ..Counted::default() };
+        let usage = vec![Usage { of, counted }];
+        Box::pin(std::future::ready(Reading { usage, activity: Vec::new() }))
+    }
+}
+
 impl World {
     async fn new() -> Self {
         let directory = TempDir::new().unwrap();
@@ -29,20 +49,9 @@ impl World {
     }
 
     fn start(&self, interval: Duration) -> Metering {
-        let bytes = self.bytes.clone();
-        let read = move |now| {
-            let counted =
-                Counted { bytes_in: bytes.swap(0, Ordering::Relaxed), ..Counted::default() };
-            let of = UsageKey {
-                hour: Hour::of(now),
-                workspace: "genomics".parse().unwrap(),
-                user: "ada".parse().unwrap(),
-                session: SessionId::parse("one").unwrap(),
-            };
-            Reading { usage: vec![Usage { of, counted }], activity: Vec::new() }
-        };
+        let source = Bytes(self.bytes.clone());
         let counters = MeterCounters::register(&self.registry);
-        Metering::start(self.store.clone(), "w1".parse().unwrap(), interval, counters, read)
+        Metering::start(self.store.clone(), "w1".parse().unwrap(), interval, counters, source)
     }
 
     async fn written(&self) -> u64 {

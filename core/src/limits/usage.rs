@@ -23,6 +23,9 @@ pub const METER_INTERVAL: Duration = Duration::from_secs(10);
 /// Between tries to write down what was counted: while the store is away, and for the last time at
 /// the end, which is short.
 pub const METER_RETRY: Duration = Duration::from_secs(1);
+/// At the end, before what could not be written down is given up: a part of the half minute that a
+/// process usually has between SIGTERM and SIGKILL.
+pub const METER_FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Rows that wait for the store, some 50 MB: hours of a busy edge, because rows of an hour add up.
 pub const USAGE_PENDING_ROWS_MAX: usize = 100_000;
 /// Rows that an answer of the API is put together from, some 50 MB.

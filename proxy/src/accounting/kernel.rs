@@ -10,7 +10,7 @@ use aya::programs::{CgroupAttachMode, CgroupSockopt, ProgramError, SockOps};
 use aya::util::{KernelVersion, nr_cpus};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use portico_ebpf::{
-    FAULTS, FAULTS_LEN, OBJECT, OWNER, SETSOCKOPT, SOCK_OPS, TALLIES, TALLY_WORDS, Tag, Tally,
+    FAULTS, FAULTS_LEN, OBJECT, OWNER, SETSOCKOPT, SOCK_OPS, TALLIES, TALLY_WORDS, Tally,
     UNROUTED_ACCEPTED, UNROUTED_CONNECTED,
 };
 use thiserror::Error;
@@ -138,11 +138,17 @@ impl Kernel {
         Ok(sums)
     }
 
+    /// What tells our programs, and no others, to count a socket.
+    pub(crate) fn owner(&self) -> u64 {
+        self.owner
+    }
+
     /// What tells our programs, and no others, to count a socket for `key`. The boundary is for a
     /// socket that has a key already: the bytes of payload that have been read from and written to
     /// it where the new key begins.
-    pub(crate) fn tag(&self, key: u64, received: u32, sent: u32) -> Tag {
-        Tag { owner: self.owner, key, received, sent }
+    #[cfg(test)]
+    pub(crate) fn tag(&self, key: u64, received: u32, sent: u32) -> portico_ebpf::Tag {
+        portico_ebpf::Tag { owner: self.owner, key, received, sent }
     }
 
     fn tallies(&self) -> RwLockReadGuard<'_, PerCpuHashMap<MapData, u64, [u64; TALLY_WORDS]>> {

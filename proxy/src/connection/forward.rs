@@ -12,6 +12,7 @@ use super::admit::Forward;
 use super::download::{Download, End, Tally, note_fault};
 use super::upload::{self, Rest, Upload};
 use super::{Connection, Turn};
+use crate::accounting::Use;
 use crate::io::Chunk;
 use crate::metrics::labels::Direction;
 use crate::pages::Page;
@@ -140,6 +141,7 @@ impl Connection {
         let context = worker.pool_context();
         let lease = worker.pool.lease(upstream, forward.choice, &context, watch).await;
         let lease = lease.map_err(|e| Page::of_connect_error(e, &forward.route))?;
+        lease.socket.count_with(self.stream.socket());
         watch.set_upstream(Some(lease.socket.clone()));
         watch.begin(Phase::Answering);
         Ok(lease)
@@ -202,6 +204,10 @@ impl Connection {
                 self.worker.return_text(forward.head.text);
                 let from_client = std::mem::replace(&mut self.inbound, Chunk::EMPTY);
                 let client = self.stream.clone();
+                client.socket().is_used_as(match forward.websocket {
+                    true => Use::WebSocket,
+                    false => Use::Upgrade,
+                });
                 let frames = forward.websocket.then(Frames::default);
                 let relay = Relay::new(client, lease.socket, from_client, from_upstream, frames);
                 Turn::Relay(relay, forward.journal.of_relay())

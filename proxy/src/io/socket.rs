@@ -5,23 +5,47 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use portico_core::limits;
 use socket2::{Domain, SockRef, Socket as RawSocket, TcpKeepalive, Type};
 
 use super::chunk::{Chunk, StableBytes};
+use super::counted::Counting;
 use super::driver::{Driver, Kind};
 use super::epoll::EpollSocket;
 use super::uring::{Receiving, Sending, UringSocket};
+use crate::accounting::{Side, Slot, Use};
 
 /// A handle; clones are the same socket. One receive and one send may be in flight at a time.
 #[derive(Clone)]
 pub(crate) struct Socket(Rc<Inner>);
 
-enum Inner {
+struct Inner {
+    counting: Counting,
+    kind: InnerKind,
+}
+
+enum InnerKind {
     Uring(UringSocket),
     Epoll(EpollSocket),
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Its descriptor is closed after this.
+        self.counting.close(self.kind.fd());
+    }
+}
+
+impl InnerKind {
+    fn fd(&self) -> BorrowedFd<'_> {
+        match self {
+            InnerKind::Uring(socket) => socket.as_fd(),
+            InnerKind::Epoll(socket) => socket.as_fd(),
+        }
+    }
 }
 
 /// A receive in flight; to be awaited to its end.
@@ -45,10 +69,14 @@ impl Future for Recv<'_> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        match this.socket {
-            Inner::Uring(socket) => socket.poll_recv(&mut this.state, context),
-            Inner::Epoll(socket) => socket.poll_recv(context),
+        let received = ready!(match &this.socket.kind {
+            InnerKind::Uring(socket) => socket.poll_recv(&mut this.state, context),
+            InnerKind::Epoll(socket) => socket.poll_recv(context),
+        });
+        if let Ok(chunk) = &received {
+            this.socket.counting.received(chunk.len());
         }
+        Poll::Ready(received)
     }
 }
 
@@ -57,16 +85,21 @@ impl<B: StableBytes> Future for Send<'_, B> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let socket = match this.socket {
-            Inner::Uring(socket) => {
-                return socket.poll_send(&mut this.state, &mut this.sent, this.flags, context);
+        let counting = &this.socket.counting;
+        let socket = match &this.socket.kind {
+            InnerKind::Uring(socket) => {
+                let (state, sent) = (&mut this.state, &mut this.sent);
+                let done = ready!(socket.poll_send(state, sent, this.flags, context));
+                counting.sent(this.sent);
+                return Poll::Ready(done);
             }
-            Inner::Epoll(socket) => socket,
+            InnerKind::Epoll(socket) => socket,
         };
         let Sending::Begin(bytes) = &this.state else {
             panic!("a send was polled after it was done");
         };
         let result = ready!(socket.poll_send(bytes.bytes(), &mut this.sent, this.flags, context));
+        counting.sent(this.sent);
         match std::mem::replace(&mut this.state, Sending::Done) {
             Sending::Begin(bytes) => Poll::Ready((result, bytes)),
             Sending::InFlight(_) | Sending::Done => unreachable!("epoll has nothing in flight"),
@@ -95,10 +128,11 @@ pub(crate) enum Presence {
 
 impl Socket {
     pub(super) fn new(driver: &Driver, fd: OwnedFd) -> io::Result<Self> {
-        Ok(Self(Rc::new(match &driver.0 {
-            Kind::Uring(ring) => Inner::Uring(UringSocket::new(ring.clone(), fd)),
-            Kind::Epoll => Inner::Epoll(EpollSocket::new(fd)?),
-        })))
+        let kind = match &driver.0 {
+            Kind::Uring(ring) => InnerKind::Uring(UringSocket::new(ring.clone(), fd)),
+            Kind::Epoll => InnerKind::Epoll(EpollSocket::new(fd)?),
+        };
+        Ok(Self(Rc::new(Inner { counting: Counting::default(), kind })))
     }
 
     /// Starts a connection to `address`; it is there once [`Socket::connected`] says so. The socket
@@ -121,9 +155,9 @@ impl Socket {
 
     /// Waits for the end of the attempt to connect.
     pub(crate) async fn connected(&self) -> io::Result<()> {
-        match &*self.0 {
-            Inner::Uring(socket) => socket.writable().await?,
-            Inner::Epoll(socket) => socket.writable().await?,
+        match &self.0.kind {
+            InnerKind::Uring(socket) => socket.writable().await?,
+            InnerKind::Epoll(socket) => socket.writable().await?,
         }
         match SockRef::from(&self.fd()).take_error()? {
             Some(error) => Err(error),
@@ -149,6 +183,9 @@ impl Socket {
 
     /// Ends one or both directions. Operations in flight in that direction complete.
     pub(crate) fn shutdown(&self, how: Shutdown) {
+        if how != Shutdown::Read {
+            self.0.counting.ended();
+        }
         // Fails only where there is nothing left to shut down.
         let _ = SockRef::from(&self.fd()).shutdown(how);
     }
@@ -159,6 +196,7 @@ impl Socket {
     /// The lingering close that is often used for this (SO_LINGER 0) resets only at the last close
     /// of the descriptor, and a shutdown before it would send the very FIN that must not be sent.
     pub(crate) fn reset(&self) {
+        self.0.counting.reset(self.fd());
         if disconnect(self.fd()).is_err() {
             // Linux 6.4 and 6.5 refuse it while a thread sleeps in the socket, which none of ours
             // does. Should it fail all the same, the end comes a little later.
@@ -202,19 +240,6 @@ impl Socket {
             .ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
 
-    /// Has the socket counted for the key of `tag` from here on; it must be connected. Fails where
-    /// it is not counted in the kernel at all.
-    #[allow(dead_code)] // Accounting is not wired up yet.
-    pub(crate) fn tag(&self, tag: &portico_ebpf::Tag) -> io::Result<()> {
-        super::tag::tag(self.fd(), tag)
-    }
-
-    /// Has everything up to now counted, which otherwise waits for a measured round trip.
-    #[allow(dead_code)] // Accounting is not wired up yet.
-    pub(crate) fn look(&self) -> io::Result<()> {
-        super::tag::look(self.fd())
-    }
-
     /// Latency over segment size, and an end for peers that vanished without a FIN.
     pub(super) fn set_options(&self) {
         let fd = self.fd();
@@ -228,11 +253,55 @@ impl Socket {
         let _ = socket.set_tcp_user_timeout(Some(limits::TCP_USER_TIMEOUT));
     }
 
-    fn fd(&self) -> BorrowedFd<'_> {
-        match &*self.0 {
-            Inner::Uring(socket) => socket.as_fd(),
-            Inner::Epoll(socket) => socket.as_fd(),
+    /// How far the client's stream was read, as far as 32 bits go.
+    pub(crate) fn position(&self) -> u32 {
+        self.0.counting.position()
+    }
+
+    /// From now on it is counted for `slot`, or for no session. What was received up to `boundary`
+    /// belongs to what it was counted for before, and so does all that was sent.
+    pub(crate) fn count_for(&self, slot: Option<&Arc<Slot>>, side: Side, boundary: u32) {
+        self.0.counting.count_for(self.fd(), slot, side, boundary);
+    }
+
+    /// Of a client: one more request of the session that it is counted for.
+    pub(crate) fn note_request(&self) {
+        self.0.counting.note_request();
+    }
+
+    /// Of an upstream: counts for the same session as a client's socket.
+    pub(crate) fn count_with(&self, client: &Socket) {
+        let other = client.slot(|slot| match self.0.counting.is_for(slot) {
+            true => None,
+            false => Some(slot.clone()),
+        });
+        match other {
+            Some(None) => {}
+            Some(Some(slot)) => self.count_for(Some(&slot), Side::Upstream, self.position()),
+            None => self.count_for(None, Side::Upstream, self.position()),
         }
+    }
+
+    /// What it is counted for; none where it is counted for no session.
+    pub(crate) fn slot<T>(&self, read: impl FnOnce(&Arc<Slot>) -> T) -> Option<T> {
+        self.0.counting.slot(read)
+    }
+
+    pub(crate) fn is_counted_for(&self, slot: &Arc<Slot>) -> bool {
+        self.0.counting.is_for(slot)
+    }
+
+    pub(crate) fn is_used_as(&self, what: Use) {
+        self.0.counting.is_used_as(what);
+    }
+
+    /// Counts what went through since the last look, where something did.
+    pub(crate) fn look(&self) {
+        self.0.counting.look(self.fd());
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.0.kind.fd()
     }
 }
 

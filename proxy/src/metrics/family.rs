@@ -6,7 +6,6 @@ use prometheus::proto::{
 };
 
 use super::Description;
-use super::cell::{DURATION_BUCKETS, bound_seconds};
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
@@ -46,28 +45,30 @@ pub(super) fn family(
     described(description, kind, metrics)
 }
 
-/// A histogram from the count of each bucket, the one without an upper bound last.
+/// A histogram from the upper bounds of its buckets and the count of each, that of the one without
+/// an upper bound last.
 pub(super) fn histogram(
     description: &Description,
-    counts: [u64; DURATION_BUCKETS + 1],
-    sum_seconds: f64,
+    bounds: impl IntoIterator<Item = f64>,
+    counts: &[u64],
+    sum: f64,
 ) -> MetricFamily {
     let mut cumulative = 0;
-    let buckets = counts[..DURATION_BUCKETS]
-        .iter()
-        .enumerate()
-        .map(|(bucket, count)| {
+    let buckets = bounds
+        .into_iter()
+        .zip(counts)
+        .map(|(bound, count)| {
             cumulative += count;
             let mut text = Bucket::default();
             text.set_cumulative_count(cumulative);
-            text.set_upper_bound(bound_seconds(bucket));
+            text.set_upper_bound(bound);
             text
         })
         .collect();
     let mut histogram = Histogram::default();
     histogram.set_bucket(buckets);
-    histogram.set_sample_count(cumulative + counts[DURATION_BUCKETS]);
-    histogram.set_sample_sum(sum_seconds);
+    histogram.set_sample_count(counts.iter().sum());
+    histogram.set_sample_sum(sum);
     let mut metric = Metric::default();
     metric.set_histogram(histogram);
     described(description, MetricType::HISTOGRAM, vec![metric])

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use prometheus::proto::MetricFamily;
 
 use super::Description;
-use super::cell::{Counter, DURATION_BUCKETS, Durations, PerLabel};
+use super::cell::{Counter, DURATION_BUCKETS, Durations, PerLabel, bound_seconds};
 use super::family::{Kind, family, histogram};
 use super::labels::{
     ConnectError, CookieFault, Direction, EndCause, FieldFault, GrantFault, HandshakeResult,
@@ -121,7 +121,7 @@ impl Cell for Durations {
         let counts: [u64; DURATION_BUCKETS + 1] =
             std::array::from_fn(|bucket| cells.iter().map(|cell| cell.bucket(bucket)).sum());
         let micros = total(cells.iter().map(|cell| cell.sum_micros()));
-        histogram(description, counts, micros / 1e6)
+        histogram(description, (0..DURATION_BUCKETS).map(bound_seconds), &counts, micros / 1e6)
     }
 }
 

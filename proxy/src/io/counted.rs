@@ -1,0 +1,255 @@
+//! What a socket is counted for: the slot of a session, and which side of it. The kernel is told by
+//! a tag, or the socket is asked from time to time and a last time before it closes.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::tcp_info::{STATE_CLOSE, TcpInfo};
+use crate::accounting::{Means, Side, Slot, Use};
+
+/// One socket's part in accounting.
+#[derive(Default)]
+pub(super) struct Counting {
+    /// Bytes that were received from and sent to the kernel, as far as 32 bits go: positions in the
+    /// two streams, as TCP has them.
+    received: Cell<u32>,
+    sent: Cell<u32>,
+    /// Our FIN was sent.
+    ended: Cell<bool>,
+    counted: RefCell<Option<Counted>>,
+}
+
+struct Counted {
+    slot: Arc<Slot>,
+    side: Side,
+    what: Use,
+    /// Since they were added to the slot.
+    requests: u32,
+    /// The positions at the last look.
+    looked: (u32, u32),
+    /// Where the socket is asked: what it said the last time.
+    last: Option<Box<Last>>,
+}
+
+/// Counters of the socket, bytes with neither SYN nor FIN.
+#[derive(Clone, Copy, Default)]
+struct Last {
+    received: u64,
+    sent: u64,
+    segments_in: u32,
+    segments_out: u32,
+    retransmits: u32,
+}
+
+impl Counting {
+    pub(super) fn received(&self, bytes: usize) {
+        self.received.set(self.received.get().wrapping_add(bytes as u32));
+    }
+
+    pub(super) fn sent(&self, bytes: usize) {
+        self.sent.set(self.sent.get().wrapping_add(bytes as u32));
+    }
+
+    pub(super) fn position(&self) -> u32 {
+        self.received.get()
+    }
+
+    pub(super) fn ended(&self) {
+        self.ended.set(true);
+    }
+
+    pub(super) fn is_for(&self, slot: &Arc<Slot>) -> bool {
+        self.counted.borrow().as_ref().is_some_and(|counted| Arc::ptr_eq(&counted.slot, slot))
+    }
+
+    pub(super) fn slot<T>(&self, read: impl FnOnce(&Arc<Slot>) -> T) -> Option<T> {
+        self.counted.borrow().as_ref().map(|counted| read(&counted.slot))
+    }
+
+    pub(super) fn note_request(&self) {
+        if let Some(counted) = &mut *self.counted.borrow_mut() {
+            counted.requests = counted.requests.wrapping_add(1);
+        }
+    }
+
+    pub(super) fn is_used_as(&self, what: Use) {
+        if let Some(counted) = &mut *self.counted.borrow_mut() {
+            counted.slot.end(counted.what);
+            counted.slot.begin(what);
+            counted.what = what;
+        }
+    }
+
+    /// From now on it is counted for `slot`, or for none. What was received up to `boundary`
+    /// belongs to what it was counted for before, and so does all that was sent.
+    pub(super) fn count_for(
+        &self,
+        fd: BorrowedFd<'_>,
+        slot: Option<&Arc<Slot>>,
+        side: Side,
+        boundary: u32,
+    ) {
+        let before = self.counted.borrow_mut().take();
+        let mut last = Last::default();
+        let mut owner = slot.and_then(|slot| slot.means.owner());
+        if let Some(before) = before {
+            match before.last.as_deref() {
+                Some(told) => {
+                    let asked = self.ask(fd, &before, told, Some(boundary));
+                    last = asked.map_or(*told, |(last, _)| last);
+                }
+                None => owner = before.slot.means.owner(),
+            }
+            before.leave();
+        }
+        if let Some(owner) = owner {
+            let key = side.key(slot.map_or(0, |slot| slot.number));
+            let tag = portico_ebpf::Tag { owner, key, received: boundary, sent: self.sent.get() };
+            // Fails only on a socket that is already gone.
+            let _ = super::tag::tag(fd, &tag);
+        }
+        let Some(slot) = slot else { return };
+        let told = match slot.means {
+            Means::Tag { .. } => None,
+            Means::Ask => {
+                add(&slot.asked(side).connections, 1);
+                Some(Box::new(last))
+            }
+        };
+        let counted = Counted {
+            slot: slot.clone(),
+            side,
+            what: Use::Requests,
+            requests: 0,
+            looked: (boundary, self.sent.get()),
+            last: told,
+        };
+        counted.enter();
+        *self.counted.borrow_mut() = Some(counted);
+    }
+
+    /// Counts what went through since the last look, where something did.
+    pub(super) fn look(&self, fd: BorrowedFd<'_>) {
+        let mut counted = self.counted.borrow_mut();
+        let Some(counted) = &mut *counted else { return };
+        counted.add_requests();
+        let positions = (self.received.get(), self.sent.get());
+        if std::mem::replace(&mut counted.looked, positions) == positions {
+            return;
+        }
+        match counted.last.as_deref() {
+            None => drop(super::tag::look(fd)),
+            Some(told) => {
+                if let Ok((now, _)) = self.ask(fd, counted, told, None) {
+                    counted.last = Some(Box::new(now));
+                }
+            }
+        }
+    }
+
+    /// The last look, before the socket is closed or reset: after that it has nothing to tell.
+    pub(super) fn close(&self, fd: BorrowedFd<'_>) {
+        if let Some(counted) = self.counted.borrow_mut().take() {
+            if let Some(told) = counted.last.as_deref()
+                && let Ok((_, state)) = self.ask(fd, &counted, told, None)
+                && state == STATE_CLOSE
+                && !self.ended.get()
+            {
+                // A normal end has our FIN.
+                add(&counted.slot.asked(counted.side).resets, 1);
+            }
+            counted.leave();
+        }
+    }
+
+    /// The last look before our reset, which a socket that is asked would forget everything with.
+    pub(super) fn reset(&self, fd: BorrowedFd<'_>) {
+        let mut counted = self.counted.borrow_mut();
+        let Some(counted) = &mut *counted else { return };
+        if let Some(told) = counted.last.take() {
+            let _ = self.ask(fd, counted, &told, None);
+            add(&counted.slot.asked(counted.side).resets, 1);
+        }
+    }
+
+    /// Adds to the slot what the socket counted since it `told` the last time; and its state.
+    fn ask(
+        &self,
+        fd: BorrowedFd<'_>,
+        counted: &Counted,
+        told: &Last,
+        boundary: Option<u32>,
+    ) -> io::Result<(Last, u8)> {
+        let info = TcpInfo::of(fd)?;
+        let received = extended(info.bytes_received, boundary.unwrap_or(self.received.get()));
+        let unread = info.bytes_received.saturating_sub(received);
+        let now = Last {
+            // One that nobody read is the FIN.
+            received: match (boundary, info.state) {
+                (None, STATE_CLOSE) if unread > 1 => info.bytes_received,
+                _ => received,
+            },
+            sent: extended(info.bytes_acked, self.sent.get()),
+            segments_in: info.segments_in,
+            segments_out: info.segments_out,
+            retransmits: info.retransmits,
+        };
+        let sums = counted.slot.asked(counted.side);
+        add(&sums.bytes_in, now.received.saturating_sub(told.received));
+        add(&sums.bytes_out, now.sent.saturating_sub(told.sent));
+        add(&sums.segments_in, now.segments_in.wrapping_sub(told.segments_in).into());
+        add(&sums.segments_out, now.segments_out.wrapping_sub(told.segments_out).into());
+        add(&sums.retransmits, now.retransmits.wrapping_sub(told.retransmits).into());
+        sums.sample_rtt(info.rtt_us, info.rtt_minimum_us);
+        Ok((now, info.state))
+    }
+}
+
+/// `near` moved by at most 2³¹ to where its low half is `low`.
+fn extended(near: u64, low: u32) -> u64 {
+    near.saturating_add_signed(i64::from(low.wrapping_sub(near as u32).cast_signed()))
+}
+
+fn add(sum: &AtomicU64, more: u64) {
+    sum.fetch_add(more, Relaxed);
+}
+
+impl Counted {
+    fn enter(&self) {
+        if self.side == Side::Client {
+            self.slot.begin(self.what);
+        }
+    }
+
+    fn leave(mut self) {
+        self.add_requests();
+        if self.side == Side::Client {
+            self.slot.end(self.what);
+        }
+    }
+
+    fn add_requests(&mut self) {
+        self.slot.add_requests(std::mem::take(&mut self.requests).into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::extended;
+
+    #[test]
+    fn a_position_is_found_near_the_kernels() {
+        for (near, low, expected) in [
+            (10, 10, 10),
+            (11, 10, 10),
+            (0x1_0000_0001, 0xffff_ffff, 0xffff_ffff),
+            (0xffff_fffe, 3, 0x1_0000_0003),
+            (0, u32::MAX, 0),
+        ] {
+            assert_eq!(extended(near, low), expected, "{near:x} {low:x}");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! What is counted, how often it is written, and what follows from a session that nobody uses.
+
+use std::time::Duration;
+
+use super::parse;
+use crate::settings::AccountingSettings;
+use crate::settings::collect::Collected;
+use portico_proxy::AccountingChoice;
+
+/// A write to the store for each; and two of them must fit into the shortest `idle_timeout`.
+const INTERVALS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(25));
+
+/// None only when there are mistakes.
+pub fn accounting(c: &mut Collected) -> Option<AccountingSettings> {
+    let source = c.read("accounting.source", |value| {
+        let choice = value.text().parse::<AccountingChoice>();
+        choice.map_err(|_| parse::not_one_of(value, AccountingChoice::WORDS))
+    });
+    let interval =
+        c.read("accounting.interval", |value| parse::lifetime(value, INTERVALS.0, INTERVALS.1));
+    let session_metrics = c.read("accounting.session_metrics", |value| parse::switch(value.text()));
+    let stop_idle = c.read("accounting.on_idle", |value| match value.text() {
+        "event" => Ok(false),
+        "stop" => Ok(true),
+        _ => Err(parse::not_one_of(value, "event, stop")),
+    });
+    Some(AccountingSettings {
+        source: source??,
+        interval: interval??,
+        session_metrics: session_metrics??,
+        stop_idle: stop_idle??,
+    })
+}
