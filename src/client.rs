@@ -37,6 +37,8 @@ mod event;
 pub mod accept;
 mod replica;
 
+mod usage;
+
 mod audit;
 
 mod bulk;
@@ -78,6 +80,7 @@ enum Noun {
     Template(Of<template::Action>),
     Token(Of<token::Action>),
     Event(Alone<event::Flags>),
+    Usage(Alone<usage::Flags>),
     Replica(Of<replica::Action>),
     Audit(Alone<audit::Flags>),
     Bulk(Alone<bulk::Flags>),
@@ -149,6 +152,7 @@ const TEXTS: &[(&str, &str, &str)] = &[
         "Follow changes of sessions, workspaces and replicas as they happen",
         event::EXAMPLES,
     ),
+    ("usage", "What sessions, workspaces and users have used", usage::EXAMPLES),
     ("replica", "Replicas: the Portico processes", replica::EXAMPLES),
     ("audit", "Who changed what, when and from where", audit::EXAMPLES),
     ("bulk", "Create and delete many sessions with one request", bulk::EXAMPLES),
@@ -202,6 +206,7 @@ async fn act(noun: Noun) -> Outcome {
         Noun::Template(Of { place, action }) => template::run(client(place)?, action).await,
         Noun::Token(Of { place, action }) => token::run(client(place)?, action).await,
         Noun::Event(Alone { place, flags }) => event::run(client(place)?, flags).await,
+        Noun::Usage(Alone { place, flags }) => usage::run(client(place)?, flags).await,
         Noun::Replica(Of { place, action }) => replica::run(client(place)?, action).await,
         Noun::Audit(Alone { place, flags }) => audit::run(client(place)?, flags).await,
         Noun::Bulk(Alone { place, flags }) => bulk::run(client(place)?, flags).await,

@@ -28,6 +28,10 @@ mod tickets;
 
 mod connections;
 
+mod activity;
+
+mod usage;
+
 mod access;
 
 mod workspaces;

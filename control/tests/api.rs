@@ -24,6 +24,12 @@ mod tickets;
 #[path = "api/connections.rs"]
 mod connections;
 
+#[path = "api/usage.rs"]
+mod usage;
+
+#[path = "api/activity.rs"]
+mod activity;
+
 #[path = "api/listing.rs"]
 mod listing;
 

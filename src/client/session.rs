@@ -18,6 +18,7 @@ pub const EXAMPLES: &str = "Examples:
   portico session change 3e8370e7 --upstream http://10.0.0.9:8888
   portico session extend 3e8370e7 4h
   portico session connections 3e8370e7
+  portico session activity 3e8370e7
   portico session stop 3e8370e7 --reason 'by its owner'
   portico session list --label team=imaging --json | jq -r '.[].id'";
 
@@ -33,6 +34,8 @@ pub enum Action {
     Extend(Extend),
     /// List who is connected to a session
     Connections(One),
+    /// Show when a session was last used, and what is open
+    Activity(One),
 }
 
 /// List sessions
@@ -208,6 +211,8 @@ const CONNECTIONS: &Columns = &[
     ("REPLICA", "/replica"),
     ("SINCE", "/since"),
 ];
+const ACTIVITY: &[&str] =
+    &["session", "idle_seconds", "client_data_at", "session_data_at", "ping_at", "open"];
 const ORDER: &[&str] = &[
     "id",
     "label",
@@ -259,6 +264,10 @@ pub async fn run(mut client: Client, action: Action) -> Outcome {
             let call = Call::new(hyper::Method::DELETE, PATH, &[&id]);
             client.api.send(call.if_version(if_version)).await?;
             client.out.done(&format!("The session {id} is deleted."))
+        }
+        Action::Activity(One { id }) => {
+            let activity = client.api.send(Call::get(PATH, &[&id, "activity"])).await?;
+            client.out.fields(&activity, ACTIVITY)
         }
         Action::Connections(One { id }) => {
             // The element after the id.

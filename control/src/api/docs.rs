@@ -127,6 +127,9 @@ fn answer(answer: &Answer) -> String {
             link(line, line),
             code("Accept: application/x-ndjson"),
         ),
+        Content::JsonOrCsv(name) => {
+            format!("{}, or its items as CSV for {}", link(name, name), code("Accept: text/csv"),)
+        }
         Content::Events(name) => format!("{} of {}", code("text/event-stream"), link(name, name)),
         Content::Html => code("text/html"),
         Content::ForeignJson => code("application/json"),

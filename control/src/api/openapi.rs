@@ -154,6 +154,12 @@ fn answer(answer: &Answer) -> (String, Value) {
                 "x-line-schema": reference(line),
             },
         }),
+        Content::JsonOrCsv(name) => json!({
+            "application/json": schema(name),
+            "text/csv": {
+                "schema": { "type": "string", "description": "A line of names, then the items." },
+            },
+        }),
         Content::Events(event) => json!({
             "text/event-stream": {
                 "schema": { "type": "string", "description": "Server-sent events." },

@@ -46,6 +46,7 @@ pub enum Method {
 pub enum Tag {
     Sessions,
     Access,
+    Usage,
     Workspaces,
     Templates,
     Tokens,
@@ -84,6 +85,8 @@ pub enum Content {
     Json(&'static str),
     /// JSON by the first, or, where it is accepted, lines of JSON by the second.
     JsonOrLines(&'static str, &'static str),
+    /// JSON by the schema of this name, or, where it is accepted, the same as a table of text.
+    JsonOrCsv(&'static str),
     /// Server-sent events, each by the schema of this name.
     Events(&'static str),
     Html,
@@ -230,9 +233,10 @@ impl Method {
 }
 
 impl Tag {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Sessions,
         Self::Access,
+        Self::Usage,
         Self::Workspaces,
         Self::Templates,
         Self::Tokens,
@@ -244,6 +248,7 @@ impl Tag {
         match self {
             Self::Sessions => "Sessions",
             Self::Access => "Access",
+            Self::Usage => "Usage",
             Self::Workspaces => "Workspaces",
             Self::Templates => "Templates",
             Self::Tokens => "Tokens",
@@ -256,6 +261,7 @@ impl Tag {
         match self {
             Self::Sessions => "Running tools: created by the platform, routed by Portico.",
             Self::Access => "Keys of grants, and taking grants back.",
+            Self::Usage => "What sessions have used, and when they were last used.",
             Self::Workspaces => "Which workspaces have routes, and what each may use.",
             Self::Templates => "The catalogue of tools, and what each can do.",
             Self::Tokens => "Who may use this API, and for what.",

@@ -2,6 +2,7 @@
 
 mod sessions;
 mod access;
+mod usage;
 mod operators;
 mod documents;
 #[cfg(test)]
@@ -13,7 +14,7 @@ use super::operation::Operation;
 use super::{events, problem, replicas, store, templates, tokens, wire, workspaces};
 
 pub fn all() -> Vec<Operation> {
-    let parts = [sessions::all(), access::all(), operators::all(), documents::all()];
+    let parts = [sessions::all(), access::all(), usage::all(), operators::all(), documents::all()];
     parts.into_iter().flatten().collect()
 }
 
@@ -24,6 +25,8 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         wire::schema::bulk(),
         super::tickets::schemas(),
         super::connections::schemas(),
+        super::activity::schemas(),
+        super::usage::schema::all(),
         super::access::schema::all(),
         workspaces::schema::all(),
         templates::schema::all(),

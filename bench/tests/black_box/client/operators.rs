@@ -157,3 +157,24 @@ fn the_audit_log_is_read_and_followed() {
     follower.signal(Signal::SIGINT);
     assert_eq!(follower.ended().code(), Some(0));
 }
+
+#[test]
+fn usage_and_activity_are_told() {
+    let world = world();
+    let cli = Cli::of(&world);
+    let table = cli.done("usage --from 7d --step day");
+    assert!(table.starts_with("AT  ") && table.contains("RTT-99"), "{table}");
+    assert_eq!(cli.json("usage --by session --from 2026-02-01 --to 2026-03-01"), json!([]));
+    assert!(cli.done("usage --csv").starts_with("at,workspace,user,session,connections,"));
+    let problem = cli.refused("usage --by week --from noon --to 1h", 64);
+    for mistake in ["\n  by is not one of session, workspace, user", "\n  from must be a time"] {
+        assert!(problem.contains(mistake), "{mistake}: {problem}");
+    }
+    for both in ["usage --csv --json", "usage --csv --limit 5"] {
+        assert_eq!(cli.run(both).code, Some(64), "{both}");
+    }
+    cli.done(&format!("session create --id one {SESSION}"));
+    assert_eq!(row(&cli.done("session activity one"), "open.websockets")[1], "0");
+    assert_eq!(cli.json("session activity one")["replicas"], json!([]));
+    cli.refused("session activity none", 2);
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use portico_core::access::Policy;
 use portico_core::domain::Domains;
 use portico_core::network::UpstreamNetworks;
-use portico_core::session::Routing;
+use portico_core::session::{Routing, Timestamp};
 use portico_core::template::Catalogue;
 use portico_core::workspace::AllowList;
 use serde_json::Value;
@@ -15,7 +15,7 @@ use super::super::operation::{Access, Operation, Place};
 use super::super::problem::Kind;
 use super::super::wire::{self, Draft, Patch};
 use super::super::{
-    ApiSettings, access, events, replicas, request, sessions, templates, tickets, tokens,
+    ApiSettings, access, events, replicas, request, sessions, templates, tickets, tokens, usage,
     workspaces,
 };
 use super::{all, schemas};
@@ -85,9 +85,10 @@ fn every_field_that_is_read_is_in_the_schema_and_every_other_is_not() {
 #[test]
 fn every_parameter_that_is_read_is_in_the_table() {
     let uri = "/".parse().unwrap();
-    let read: [(&str, BTreeSet<String>); 3] = [
+    let read: [(&str, BTreeSet<String>); 4] = [
         ("listSessions", asked(|_| drop(wire::query(request::query(&uri).unwrap())))),
         ("listen", asked(|_| drop(events::read(&uri)))),
+        ("readUsage", asked(|_| drop(usage::asked(&uri, Timestamp(0), false)))),
         ("readAudit", asked(|_| drop(replicas::read(&uri)))),
     ];
     for (id, asked) in &read {
