@@ -202,6 +202,7 @@ counters! {
     bytes_received: bytes_received -> u64;
     bytes_acked: bytes_acked -> u64;
     segments_in: segs_in -> u32;
+    data_segments_in: data_segs_in -> u32;
     segments_out: segs_out -> u32;
     retransmits: total_retrans -> u32;
     srtt_eighths_us: srtt_us -> u32;

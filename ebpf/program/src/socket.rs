@@ -35,13 +35,16 @@ pub struct Socket {
     in_credited: u64,
     /// Up to where the sent payload has been credited; by a tag, ahead of its acknowledgement.
     out_credited: u64,
-    /// `bytes_received` when FIN_WAIT2 was entered.
+    /// When FIN_WAIT2 was entered: `bytes_received`, and segments that had come without data.
     fin_wait2_received: u64,
+    fin_wait2_empty: u32,
     /// The kernel's counters when they were last credited; they wrap around.
     segments_in: u32,
     segments_out: u32,
     retransmits: u32,
     pub phase: Phase,
+    /// The kernel copies storage whole.
+    padding: u32,
 }
 
 impl Socket {
@@ -56,10 +59,12 @@ impl Socket {
             in_credited: 0,
             out_credited: 0,
             fin_wait2_received: 0,
+            fin_wait2_empty: 0,
             segments_in: tcp.segments_in(),
             segments_out: tcp.segments_out(),
             retransmits: tcp.retransmits(),
             phase: Phase::Unrouted,
+            padding: 0,
         };
     }
 
@@ -72,6 +77,7 @@ impl Socket {
     pub fn fin_acknowledged(&mut self, tcp: &Tcp) {
         self.out_base += 1;
         self.fin_wait2_received = tcp.bytes_received();
+        self.fin_wait2_empty = empty_segments(tcp);
     }
 
     #[inline(always)]
@@ -154,18 +160,28 @@ impl Socket {
     /// From CLOSING and LAST_ACK a socket closes once our FIN is acknowledged, and also by a reset
     /// or a timeout: then something that was sent is not acknowledged. (Unless a closed window has
     /// kept all of the rest unsent: the payload is then one byte short.) From FIN_WAIT2 it closes
-    /// with the peer's FIN, and also when our side gives up on it: a FIN is then assumed if bytes
-    /// have come since our own was acknowledged, which may be one byte short as well. From
+    /// with the peer's FIN, and also when our side gives up on it, or by a reset. A FIN is one byte
+    /// more, alone or in a segment without data. (A reset after data is taken for one, and one
+    /// in a segment with data for none: one byte wrong in both cases, and both are rare.) From
     /// FIN_WAIT1 it closes only by a reset or a timeout, because an acknowledgement leads to
     /// FIN_WAIT2 first (`tcp_rcv_state_process()`, Linux 6.18).
     #[inline(always)]
     fn fins_at_close(&mut self, old: u32, tcp: &Tcp) {
         match old {
             BPF_TCP_CLOSING | BPF_TCP_LAST_ACK if tcp.all_acknowledged() => self.out_base += 1,
-            BPF_TCP_FIN_WAIT2 if tcp.bytes_received() > self.fin_wait2_received => {
-                self.in_base += 1;
-            }
+            BPF_TCP_FIN_WAIT2 if self.fin_since_ours(tcp) => self.in_base += 1,
             _ => {}
+        }
+    }
+
+    /// The segment that acknowledged our FIN was counted before, its bytes were not: it may be the
+    /// peer's FIN itself, or bring the last data.
+    #[inline(always)]
+    fn fin_since_ours(&self, tcp: &Tcp) -> bool {
+        match tcp.bytes_received().wrapping_sub(self.fin_wait2_received) {
+            0 => false,
+            1 => true,
+            _ => empty_segments(tcp) != self.fin_wait2_empty,
         }
     }
 
@@ -224,4 +240,10 @@ impl Socket {
         self.segments_out = tcp.segments_out();
         self.retransmits = tcp.retransmits();
     }
+}
+
+/// Segments that came without data; they wrap around.
+#[inline(always)]
+fn empty_segments(tcp: &Tcp) -> u32 {
+    tcp.segments_in().wrapping_sub(tcp.data_segments_in())
 }
