@@ -127,6 +127,12 @@ impl<S: Read + Write> Browser<S> {
         self.stream.write_all(bytes).expect("the connection takes it");
     }
 
+    /// There and back; false where the connection has failed.
+    pub fn try_echo(&mut self, message: &[u8]) -> bool {
+        let mut back = vec![0; message.len()];
+        self.stream.write_all(message).is_ok() && self.stream.read_exact(&mut back).is_ok()
+    }
+
     /// Until the other side has ended.
     pub fn read_to_end(&mut self) {
         io::copy(&mut self.stream, &mut io::sink()).expect("an orderly end");

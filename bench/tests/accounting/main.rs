@@ -4,6 +4,7 @@
 
 mod ends;
 mod exact;
+mod durable;
 
 use portico_bench::world::{Io, Options};
 
