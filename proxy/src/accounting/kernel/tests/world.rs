@@ -52,7 +52,11 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         let _ = fs::write(self.parent.join("cgroup.threads"), "0");
-        let _ = fs::remove_dir(&self.path);
+        // A thread that has been joined may take a moment to be gone.
+        let deadline = Instant::now() + PATIENCE;
+        while fs::remove_dir(&self.path).is_err() && Instant::now() < deadline {
+            std::thread::yield_now();
+        }
     }
 }
 
