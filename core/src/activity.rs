@@ -1,6 +1,10 @@
 //! When somebody last did something with a session: three clocks, because a browser that nobody
 //! looks at keeps its sockets busy all the same.
 
+pub mod request;
+pub mod message;
+mod protocol;
+
 use crate::label::SessionId;
 use crate::session::Timestamp;
 

@@ -14,6 +14,7 @@ use std::str::FromStr;
 pub use catalogue::{Catalogue, TemplateRefusal};
 pub use image::{Image, ImageError};
 pub use tag::{ConnectVersion, ConnectVersionError, ImageTag, TagError};
+pub use tool::ToolKind;
 
 use crate::session::{Name, UnknownWord};
 

@@ -9,9 +9,27 @@ use crate::session::Name;
 /// do that needs no privilege.
 const CUSTOM_PORT: u16 = 8080;
 
+/// Which tool it is, for what is done differently for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ToolKind {
+    Jupyter,
+    Rstudio,
+    Vscode,
+    Xpra,
+    #[default]
+    Other,
+}
+
+impl ToolKind {
+    pub fn of(tool: &Name) -> Self {
+        known(tool).map_or(Self::Other, |known| known.kind)
+    }
+}
+
 /// In the order in which the catalogue shows them.
 static KNOWN: [Known; 4] = [
     Known {
+        kind: ToolKind::Jupyter,
         name: "jupyter",
         aliases: &[],
         image: "public.cr.seqera.io/platform/data-studio-jupyter:4.2.5-0.12",
@@ -19,6 +37,7 @@ static KNOWN: [Known; 4] = [
         path: Ok(ConnectVersion { major: 0, minor: 8, patch: Some(4) }),
     },
     Known {
+        kind: ToolKind::Rstudio,
         name: "rstudio",
         // The tool was renamed to R-IDE, its repository to `ride`; the name in settings was not.
         aliases: &["ride", "r-ide"],
@@ -28,6 +47,7 @@ static KNOWN: [Known; 4] = [
         path: Ok(ConnectVersion { major: 0, minor: 8, patch: Some(5) }),
     },
     Known {
+        kind: ToolKind::Vscode,
         name: "vscode",
         aliases: &[],
         image: "public.cr.seqera.io/platform/data-studio-vscode:1.101.2-0.12",
@@ -35,6 +55,7 @@ static KNOWN: [Known; 4] = [
         path: Ok(ConnectVersion { major: 0, minor: 8, patch: Some(4) }),
     },
     Known {
+        kind: ToolKind::Xpra,
         name: "xpra",
         aliases: &[],
         image: "public.cr.seqera.io/platform/data-studio-xpra:6.2.0-r2-1-0.12",
@@ -44,6 +65,7 @@ static KNOWN: [Known; 4] = [
 ];
 
 struct Known {
+    kind: ToolKind,
     /// Of the tool, of its template, and of its icon.
     name: &'static str,
     aliases: &'static [&'static str],
@@ -139,6 +161,8 @@ mod tests {
         ] {
             assert_eq!(is_same(&name(one), &name(other)), same, "{one} {other}");
         }
+        assert_eq!(ToolKind::of(&name("R-IDE")), ToolKind::Rstudio);
+        assert_eq!(ToolKind::of(&name("marimo")), ToolKind::Other);
         assert_eq!(port(&name("R-IDE")), 8787);
         assert_eq!(port(&name("marimo")), 8080);
     }
