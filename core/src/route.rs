@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::access::{Access, AccessState, Key, KeyId, Revocation, Revoked};
 use crate::label::{Label, SessionId};
 use crate::session::{HostHeader, Name, Prefix, Routing, Session, State, Timestamp};
+use crate::template::ToolKind;
 use crate::upstream::Upstream;
 use crate::workspace::{AllowList, Limits, Registry, Share, Workspace};
 
@@ -19,6 +20,8 @@ pub struct Route {
     pub id: Option<SessionId>,
     pub workspace: Arc<Workspace>,
     pub tool: Name,
+    /// As far as it is done differently for each.
+    pub kind: ToolKind,
     pub state: State,
     pub reason: Option<Box<str>>,
     pub upstream: Upstream,
@@ -77,6 +80,7 @@ impl Route {
             id: (!is_from_label).then(|| session.id.clone()),
             workspace: workspaces.workspace(&session.workspace),
             tool: workspaces.tool(&session.tool),
+            kind: ToolKind::of(&session.tool),
             state: session.state,
             reason: session.reason.as_deref().map(Box::from),
             upstream: session.upstream.clone(),

@@ -17,11 +17,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use portico_core::activity::request::RequestKind;
 use portico_core::http::client::Client;
 use portico_core::http::flood;
 use portico_core::http::refusal::Refusal;
 use portico_core::limits;
 use portico_core::route::Route;
+use portico_core::session::Timestamp;
 
 use crate::accounting::Side;
 use crate::io::{Chunk, Socket};
@@ -129,7 +131,7 @@ impl Connection {
             let mut next = self.next_request(patience).await;
             patience = limits::KEEP_ALIVE_TIMEOUT;
             if let Ok(Some(Admission::Forward(forward))) = &mut next {
-                self.count_for(&forward.route);
+                self.count_for(&forward.route, forward.kind);
                 self.watched.watch.let_in(forward.live.take());
             }
             let turn = match next {
@@ -160,7 +162,7 @@ impl Connection {
 
     /// What goes through it from the head of this request on is counted for its session. Most
     /// requests are for the same one as the request before.
-    fn count_for(&mut self, route: &Arc<Route>) {
+    fn count_for(&mut self, route: &Arc<Route>, kind: RequestKind) {
         let socket = self.stream.socket();
         if !self.counted_for.as_ref().is_some_and(|before| Arc::ptr_eq(before, route)) {
             let slot = self.worker.shared.accounting.slot_of(route);
@@ -170,6 +172,12 @@ impl Connection {
             self.counted_for = Some(route.clone());
         }
         socket.note_request();
+        self.stream.socket().slot(|slot| slot.note(Side::Client, kind.into(), self.wall()));
+    }
+
+    /// The time of day, as of the worker's last look at it.
+    fn wall(&self) -> Timestamp {
+        self.worker.watches.wall()
     }
 
     /// The next request, or `None` when the client has ended between two.

@@ -234,7 +234,9 @@ impl Pool {
 
     /// Has all sockets counted that something went through.
     pub(crate) fn look(&self) {
-        self.idle.borrow().values().flatten().for_each(|idle| idle.socket.look());
+        self.idle.borrow().values().flatten().for_each(|idle| {
+            idle.socket.look();
+        });
     }
 
     /// Drops what was idle for too long, or was closed by the other side meanwhile.

@@ -7,15 +7,17 @@ use std::net::Shutdown;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
+use portico_core::activity::message::{Rules, Seen};
 use portico_core::http::websocket::{CLOSE_FORBIDDEN, Frames, close_frame};
 use portico_core::limits;
 
+use crate::accounting::Side;
 use crate::connection::Entered;
 use crate::io::{Chunk, Socket};
 use crate::metrics::WorkerCounters;
 use crate::metrics::labels::Direction;
 use crate::stream::Stream;
-use crate::watch::{Phase, Watch};
+use crate::watch::{Phase, Watch, Watches};
 use crate::worker::Worker;
 
 /// Both ends of a switched connection, and what has already come from each.
@@ -24,8 +26,9 @@ pub(crate) struct Relay {
     upstream: Stream,
     from_client: Early,
     from_upstream: Early,
-    /// Of a WebSocket: where its frames towards the client end.
-    frames: Cell<Option<Frames>>,
+    /// Of a WebSocket: where its frames end, and what they say of the session's use.
+    client_frames: Cell<Option<Frames>>,
+    upstream_frames: Cell<Option<Frames>>,
 }
 
 /// What has come before the switch: seldom anything, so it costs a pointer.
@@ -48,14 +51,15 @@ impl Relay {
         upstream: Socket,
         from_client: Chunk,
         from_upstream: Chunk,
-        frames: Option<Frames>,
+        rules: Option<Rules>,
     ) -> Self {
         Self {
             client,
             upstream: Stream::Plain(upstream),
             from_client: early(from_client),
             from_upstream: early(from_upstream),
-            frames: Cell::new(frames),
+            client_frames: Cell::new(rules.map(|rules| Frames::new(rules.from_client))),
+            upstream_frames: Cell::new(rules.map(|rules| Frames::new(rules.from_session))),
         }
     }
 
@@ -70,21 +74,21 @@ impl Relay {
         counters.relays_open.add(1);
         watch.set_upstream(Some(self.upstream.socket().clone()));
         watch.begin(Phase::Relay);
-        let course = Course { watch, counters, entered };
+        let course = Course { watch, counters, entered, clock: &worker.watches };
         let up = Way {
+            side: Side::Client,
             from: &self.client,
             to: &self.upstream,
             early: &self.from_client,
-            frames: None,
-            directions: (Direction::ClientIn, Direction::UpstreamOut),
+            frames: &self.client_frames,
             course: &course,
         };
         let down = Way {
+            side: Side::Upstream,
             from: &self.upstream,
             to: &self.client,
             early: &self.from_upstream,
-            frames: Some(&self.frames),
-            directions: (Direction::UpstreamIn, Direction::ClientOut),
+            frames: &self.upstream_frames,
             course: &course,
         };
         let up = pin!(up.copy());
@@ -110,7 +114,7 @@ impl Relay {
     /// The upstream was shut down for a client that may stay no longer: told so where its protocol
     /// has words for it, and a clean end in any case.
     async fn say_goodbye(&self) {
-        if self.frames.take().is_some_and(|frames| frames.may_insert()) {
+        if self.upstream_frames.take().is_some_and(|frames| frames.may_insert()) {
             let _ = self.client.send(close_frame(CLOSE_FORBIDDEN).to_vec()).await;
         }
         self.client.close_write().await;
@@ -151,16 +155,18 @@ struct Course<'a> {
     watch: &'a Watch,
     counters: &'a WorkerCounters,
     entered: Option<&'a Entered>,
+    clock: &'a Watches,
 }
 
 /// One direction.
 struct Way<'a> {
+    /// From which it comes.
+    side: Side,
     from: &'a Stream,
     to: &'a Stream,
     /// What has come before the switch.
     early: &'a Early,
-    frames: Option<&'a Cell<Option<Frames>>>,
-    directions: (Direction, Direction),
+    frames: &'a Cell<Option<Frames>>,
     course: &'a Course<'a>,
 }
 
@@ -179,7 +185,7 @@ impl Way<'_> {
                     }
                     Err(_) => break,
                 }
-                self.course.counters.bytes.at(self.directions.0).add(chunk.len() as u64);
+                self.course.counters.bytes.at(self.directions().0).add(chunk.len() as u64);
             }
             let is_last = self.count_frames(&mut chunk);
             let bytes = chunk.len() as u64;
@@ -199,7 +205,7 @@ impl Way<'_> {
         if !watch.ended() {
             self.from.socket().reset();
             self.to.socket().reset();
-        } else if watch.revoked() && self.frames.is_none() {
+        } else if watch.revoked() && self.side == Side::Client {
             Box::pin(self.drop_what_comes()).await;
         }
         total
@@ -214,7 +220,7 @@ impl Way<'_> {
     /// The one side has ended its stream, and so do we towards the other.
     async fn end(&self) {
         let watch = self.course.watch;
-        if self.frames.is_some() && watch.revoked() {
+        if self.side == Side::Upstream && watch.revoked() {
             return;
         }
         self.to.close_write().await;
@@ -222,8 +228,8 @@ impl Way<'_> {
     }
 
     fn passed(&self, bytes: u64) {
-        let Course { watch, counters, entered } = self.course;
-        counters.bytes.at(self.directions.1).add(bytes);
+        let Course { watch, counters, entered, .. } = self.course;
+        counters.bytes.at(self.directions().1).add(bytes);
         if let Some(entered) = entered {
             entered.charge(bytes);
         }
@@ -231,15 +237,22 @@ impl Way<'_> {
     }
 
     /// Whether these are the last bytes, because the client may stay no longer: then they end with
-    /// the frame that is under way.
+    /// the frame towards it that is under way.
     fn count_frames(&self, chunk: &mut Chunk) -> bool {
-        let Some(cell) = self.frames else { return false };
-        let Some(mut frames) = cell.get() else { return false };
+        let Some(mut frames) = self.frames.get() else {
+            self.note(Seen::DATA);
+            return false;
+        };
         let watch = self.course.watch;
+        if self.side == Side::Client {
+            self.note(frames.pass(chunk));
+            self.frames.set(Some(frames));
+            return false;
+        }
         let end = match watch.revoked() {
             true => frames.pass_to_end(chunk),
             false => {
-                frames.pass(chunk);
+                self.note(frames.pass(chunk));
                 None
             }
         };
@@ -247,7 +260,23 @@ impl Way<'_> {
             chunk.truncate(end);
         }
         watch.in_frame(!frames.may_insert());
-        cell.set(Some(frames));
+        self.frames.set(Some(frames));
         end.is_some()
+    }
+
+    /// When the session was used.
+    fn note(&self, seen: Seen) {
+        let client = match self.side {
+            Side::Client => self.from,
+            Side::Upstream => self.to,
+        };
+        client.socket().slot(|slot| slot.note(self.side, seen, self.course.clock.wall()));
+    }
+
+    fn directions(&self) -> (Direction, Direction) {
+        match self.side {
+            Side::Client => (Direction::ClientIn, Direction::UpstreamOut),
+            Side::Upstream => (Direction::UpstreamIn, Direction::ClientOut),
+        }
     }
 }

@@ -9,8 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portico_core::access::Cause;
+use portico_core::activity::message::Seen;
+use portico_core::activity::request::RequestKind;
 use portico_core::limits;
+use portico_core::session::Timestamp;
 
+use crate::accounting::Side;
 use crate::connection::Live;
 use crate::io::{Presence, Socket};
 use crate::metrics::WorkerCounters;
@@ -70,6 +74,8 @@ pub(crate) struct Watch {
 /// All connections of a worker.
 pub(crate) struct Watches {
     clock: Rc<Cell<Tick>>,
+    /// The time of day at the last tick: what is noted a thousand times a second needs no better.
+    wall: Cell<Timestamp>,
     all: RefCell<Vec<Option<Rc<Watch>>>>,
     free: RefCell<Vec<usize>>,
 }
@@ -213,6 +219,20 @@ impl Watch {
         }
     }
 
+    /// Has its sockets counted, where something went through. Of a relay its messages tell what
+    /// that was; a long upload or download is as much use as its request.
+    fn look(&self, now: Timestamp) {
+        let client_moved = self.client.look();
+        let upstream = self.upstream.borrow();
+        let moved = upstream.as_ref().is_some_and(Socket::look) | client_moved;
+        let kind = self.live.borrow().as_ref().map(|live| live.kind);
+        if let (true, Phase::Body | Phase::Answering, Some(RequestKind::Data)) =
+            (moved, self.phase.get(), kind)
+        {
+            self.client.slot(|slot| slot.note(Side::Client, Seen::DATA, now));
+        }
+    }
+
     pub(crate) fn in_frame(&self, is: bool) {
         self.in_frame.set(is);
     }
@@ -305,6 +325,7 @@ impl Watches {
         Rc::new(Self {
             // Tick 0 means "no deadline".
             clock: Rc::new(Cell::new(1)),
+            wall: Cell::new(crate::clock::now()),
             all: RefCell::default(),
             free: RefCell::default(),
         })
@@ -341,8 +362,14 @@ impl Watches {
         self.all.borrow().len() - self.free.borrow().len()
     }
 
+    /// The time of day, to a tick.
+    pub(crate) fn wall(&self) -> Timestamp {
+        self.wall.get()
+    }
+
     /// One tick of the clock.
     pub(crate) fn sweep(&self, draining_since: Option<Tick>, counters: &WorkerCounters) {
+        self.wall.set(crate::clock::now());
         self.clock.set(self.clock.get().wrapping_add(1).max(1));
         for watch in self.all.borrow().iter().flatten() {
             watch.sweep(self.now(), draining_since, counters);
@@ -365,10 +392,7 @@ impl Watches {
     /// Has all sockets counted that something went through.
     pub(crate) fn look(&self) {
         for watch in self.all.borrow().iter().flatten() {
-            watch.client.look();
-            if let Some(upstream) = &*watch.upstream.borrow() {
-                upstream.look();
-            }
+            watch.look(self.wall());
         }
     }
 

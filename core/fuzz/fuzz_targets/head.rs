@@ -198,6 +198,7 @@ fn route(host_header: HostHeader, prefix: Prefix) -> Route {
         id: Some(SessionId::parse("a1").expect("an id")),
         workspace: Arc::new(Workspace::unlimited("w".parse().expect("a name"))),
         tool: "jupyter".parse().expect("a name"),
+        kind: Default::default(),
         state: State::Running,
         reason: None,
         upstream: "http://10.0.0.1:8888".parse().expect("an upstream"),

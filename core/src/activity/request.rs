@@ -1,6 +1,6 @@
 //! Whether a request is use or a page's poll, which a browser goes on with while nobody looks.
 
-use super::message::Rules;
+use super::message::{Rules, Seen};
 use crate::domain::PATH_PREFIX;
 use crate::template::ToolKind;
 
@@ -8,6 +8,15 @@ use crate::template::ToolKind;
 pub enum RequestKind {
     Data,
     Poll,
+}
+
+impl From<RequestKind> for Seen {
+    fn from(kind: RequestKind) -> Self {
+        match kind {
+            RequestKind::Data => Self::DATA,
+            RequestKind::Poll => Self::PING,
+        }
+    }
 }
 
 /// `target` is a request's path and query as the client sent them, with or without the prefix

@@ -5,6 +5,7 @@ use super::cookie;
 use super::decide::By;
 use super::field::{self, Field};
 use super::request::{BodyLength, Request};
+use crate::activity::request::message_rules;
 use crate::domain::Scheme;
 use crate::route::Route;
 use crate::session::{HostHeader, Name, Prefix};
@@ -39,10 +40,14 @@ pub fn write_request_head(
     }
     out.extend_from_slice(b"\r\n");
 
+    // Whoever is told from the messages to be there or away must not have them compressed.
+    let readable = request.upgrade.is_some()
+        && message_rules(route.kind, request.target.as_bytes()).read_messages();
     let mut given = Given::default();
     let listed = listed_in_connection(request);
     for (kind, header) in request.classified() {
-        if identity.is_field(header.name) {
+        let unread = readable && header.name.eq_ignore_ascii_case("sec-websocket-extensions");
+        if unread || identity.is_field(header.name) {
             continue;
         }
         copy_field(out, kind, header, client.trust, listed, request, &mut given);

@@ -66,6 +66,7 @@ pub fn route() -> Route {
         id: Some(SessionId::parse("a1").unwrap()),
         workspace: Arc::new(Workspace::unlimited("w".parse().unwrap())),
         tool: "jupyter".parse().unwrap(),
+        kind: Default::default(),
         state: State::Running,
         reason: None,
         upstream: "http://10.0.0.1:8888".parse().unwrap(),

@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use portico_core::activity::message::Seen;
 use portico_core::activity::{Activity, Open};
 use portico_core::label::SessionId;
 use portico_core::route::Route;
@@ -40,7 +41,6 @@ pub(crate) enum Means {
 pub(crate) struct Slot {
     pub(crate) number: u64,
     pub(crate) means: Means,
-    pub(crate) tool: Name,
     session: SessionId,
     workspace: Name,
     user: Name,
@@ -108,7 +108,6 @@ impl Slot {
         Self {
             number,
             means,
-            tool: route.tool.clone(),
             session: session.expect("a route is of a session, whose id was parsed"),
             workspace: route.workspace.name.clone(),
             user: route.owner.clone(),
@@ -152,17 +151,14 @@ impl Slot {
         self.open[what as usize].fetch_sub(1, Relaxed);
     }
 
-    /// Something of meaning came from one side.
-    pub(crate) fn data(&self, from: Side, now: Timestamp) {
-        match from {
-            Side::Client => advance(&self.clocks.client_data, now),
-            Side::Upstream => advance(&self.clocks.session_data, now),
+    /// What came from one side, as far as it tells anything.
+    pub(crate) fn note(&self, from: Side, seen: Seen, now: Timestamp) {
+        match (seen, from) {
+            (Seen { data: true, .. }, Side::Client) => advance(&self.clocks.client_data, now),
+            (Seen { data: true, .. }, Side::Upstream) => advance(&self.clocks.session_data, now),
+            (Seen { ping: true, .. }, _) => advance(&self.clocks.ping, now),
+            (Seen { data: false, ping: false }, _) => {}
         }
-    }
-
-    /// A ping, a keep-alive or a poll.
-    pub(crate) fn ping(&self, now: Timestamp) {
-        advance(&self.clocks.ping, now);
     }
 
     pub(crate) fn activity(&self) -> Activity {
@@ -391,11 +387,11 @@ mod tests {
     fn what_was_done_with_a_session_is_remembered_over_its_slots() {
         let slots = Slots::new(2);
         let at = |ms| Some(Timestamp(ms));
-        slot(&slots, "a").unwrap().data(Side::Client, Timestamp(5));
+        slot(&slots, "a").unwrap().note(Side::Client, Seen::DATA, Timestamp(5));
         assert_eq!(slots.take_unused(|_| true).len(), 1);
         let again = slot(&slots, "a").unwrap();
-        again.ping(Timestamp(7));
-        again.data(Side::Client, Timestamp(4));
+        again.note(Side::Upstream, Seen::PING, Timestamp(7));
+        again.note(Side::Client, Seen::DATA, Timestamp(4));
         let activity = again.activity();
         assert_eq!((activity.client_data_at, activity.ping_at), (at(5), at(7)));
     }

@@ -6,6 +6,8 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use portico_core::access::{Admitted, Carrier};
+use portico_core::activity::message::Rules as MessageRules;
+use portico_core::activity::request::{RequestKind, message_rules, request_kind};
 use portico_core::domain::Scheme;
 use portico_core::http::client::Client;
 use portico_core::http::decide::{Answer, By, Decision, Install, decide};
@@ -48,7 +50,9 @@ pub(super) struct Forward {
     pub(super) form: Form,
     pub(super) choice: Choice,
     has_body: bool,
-    pub(super) websocket: bool,
+    /// Of a WebSocket: how its messages are read.
+    pub(super) websocket: Option<MessageRules>,
+    pub(super) kind: RequestKind,
     /// Where the edge is the gate: what it says in the answer.
     said: Option<Box<Said>>,
     /// Until it is told to the watch.
@@ -96,7 +100,9 @@ pub(super) fn admit(
             Ok(()) => {
                 let admitted =
                     admitted.map(|admitted| rechecked(worker, admitted, &route, by, now));
-                let live = Live { route, by, admitted };
+                let (method, target) = (request.method.as_bytes(), request.target.as_bytes());
+                let kind = request_kind(route.kind, method, target);
+                let live = Live { route, by, admitted, kind };
                 Admission::Forward(Forward::new(worker, client, &request, live, journal))
             }
             Err(excess) => {
@@ -174,7 +180,11 @@ impl Forward {
             form: form(request),
             choice: Choice::Idle,
             has_body,
-            websocket: request.upgrade.is_some_and(|to| to.eq_ignore_ascii_case("websocket")),
+            websocket: request
+                .upgrade
+                .filter(|to| to.eq_ignore_ascii_case("websocket"))
+                .map(|_| message_rules(route.kind, request.target.as_bytes())),
+            kind: live.kind,
             said,
             live: Some(live),
             delivered: true,

@@ -5,14 +5,13 @@ use std::net::Shutdown;
 use std::pin::pin;
 
 use portico_core::http::refusal::{GatewayFault, Refusal};
-use portico_core::http::websocket::Frames;
 use portico_core::limits;
 
 use super::admit::Forward;
 use super::download::{Download, End, Tally, note_fault};
 use super::upload::{self, Rest, Upload};
 use super::{Connection, Turn};
-use crate::accounting::Use;
+use crate::accounting::{Side, Use};
 use crate::io::Chunk;
 use crate::metrics::labels::Direction;
 use crate::pages::Page;
@@ -184,6 +183,8 @@ impl Connection {
     async fn conclude(&mut self, forward: Forward, lease: Lease, end: End, tally: Tally) -> Turn {
         match end {
             End::Complete => {
+                let kind = forward.kind.into();
+                self.stream.socket().slot(|slot| slot.note(Side::Upstream, kind, self.wall()));
                 let exchange = forward.exchange.borrow();
                 let client_persists = exchange.client_persistent();
                 let upstream_persists = exchange.upstream_persistent() && forward.delivered;
@@ -205,11 +206,11 @@ impl Connection {
                 let from_client = std::mem::replace(&mut self.inbound, Chunk::EMPTY);
                 let client = self.stream.clone();
                 client.socket().is_used_as(match forward.websocket {
-                    true => Use::WebSocket,
-                    false => Use::Upgrade,
+                    Some(_) => Use::WebSocket,
+                    None => Use::Upgrade,
                 });
-                let frames = forward.websocket.then(Frames::default);
-                let relay = Relay::new(client, lease.socket, from_client, from_upstream, frames);
+                let rules = forward.websocket;
+                let relay = Relay::new(client, lease.socket, from_client, from_upstream, rules);
                 Turn::Relay(relay, forward.journal.of_relay())
             }
             End::Silent if self.watched.watch.ended() => {

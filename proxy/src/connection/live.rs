@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use portico_core::access::{Admitted, Cause, Gate};
+use portico_core::activity::request::RequestKind;
 use portico_core::http::decide::By;
 use portico_core::route::{Route, RouteTable};
 use portico_core::session::Name;
@@ -15,6 +16,8 @@ pub(crate) struct Live {
     pub(super) by: By,
     /// None where the gate is open.
     pub(super) admitted: Option<Box<Admitted>>,
+    /// Whether somebody's doing, or a page's poll.
+    pub(crate) kind: RequestKind,
 }
 
 impl Live {

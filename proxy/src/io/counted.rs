@@ -131,14 +131,14 @@ impl Counting {
         *self.counted.borrow_mut() = Some(counted);
     }
 
-    /// Counts what went through since the last look, where something did.
-    pub(super) fn look(&self, fd: BorrowedFd<'_>) {
+    /// Counts what went through since the last look; whether something did.
+    pub(super) fn look(&self, fd: BorrowedFd<'_>) -> bool {
         let mut counted = self.counted.borrow_mut();
-        let Some(counted) = &mut *counted else { return };
+        let Some(counted) = &mut *counted else { return false };
         counted.add_requests();
         let positions = (self.received.get(), self.sent.get());
         if std::mem::replace(&mut counted.looked, positions) == positions {
-            return;
+            return false;
         }
         match counted.last.as_deref() {
             None => drop(super::tag::look(fd)),
@@ -148,6 +148,7 @@ impl Counting {
                 }
             }
         }
+        true
     }
 
     /// The last look, before the socket is closed or reset: after that it has nothing to tell.

@@ -295,9 +295,9 @@ impl Socket {
         self.0.counting.is_used_as(what);
     }
 
-    /// Counts what went through since the last look, where something did.
-    pub(crate) fn look(&self) {
-        self.0.counting.look(self.fd());
+    /// Counts what went through since the last look; whether something did.
+    pub(crate) fn look(&self) -> bool {
+        self.0.counting.look(self.fd())
     }
 
     fn fd(&self) -> BorrowedFd<'_> {
