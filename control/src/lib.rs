@@ -21,6 +21,8 @@ pub mod rules;
 
 pub mod lifespan;
 
+pub mod idle;
+
 pub mod metering;
 
 pub mod events;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::access::{Access, AllowedUsers, Policy};
 use crate::label::{Label, SessionId};
 use crate::session::{
-    HostHeader, Labels, Lifespan, Name, Prefix, Routing, Session, State, Timestamp,
+    HostHeader, Idle, Labels, Lifespan, Name, Prefix, Routing, Session, State, Timestamp,
 };
 
 pub use audit::AuditRecord;
@@ -73,6 +73,8 @@ struct Wire {
     strip_prefix: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lifespan: Option<LifespanWire>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    idle: Option<IdleWire>,
     /// None in form 2: nobody but the owner.
     #[serde(default)]
     access: Option<String>,
@@ -86,6 +88,14 @@ struct Wire {
 struct LifespanWire {
     seconds: u64,
     ends_at_ms: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct IdleWire {
+    timeout_seconds: u64,
+    counts_from_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    since_ms: Option<u64>,
 }
 
 impl Record {
@@ -111,6 +121,11 @@ impl Record {
             lifespan: session.lifespan.map(|lifespan| LifespanWire {
                 seconds: lifespan.seconds,
                 ends_at_ms: lifespan.ends_at.0,
+            }),
+            idle: session.idle.map(|idle| IdleWire {
+                timeout_seconds: idle.timeout_seconds,
+                counts_from_ms: idle.counts_from.0,
+                since_ms: idle.since.map(|Timestamp(since)| since),
             }),
             access: Some(session.access.policy.as_str().to_owned()),
             allowed_users: session.access.users.iter().map(Name::to_string).collect(),
@@ -145,6 +160,11 @@ impl Record {
             lifespan: wire.lifespan.map(|lifespan| Lifespan {
                 seconds: lifespan.seconds,
                 ends_at: Timestamp(lifespan.ends_at_ms),
+            }),
+            idle: wire.idle.map(|idle| Idle {
+                timeout_seconds: idle.timeout_seconds,
+                counts_from: Timestamp(idle.counts_from_ms),
+                since: idle.since_ms.map(Timestamp),
             }),
             access: Access {
                 policy: match wire.access {
@@ -216,6 +236,7 @@ mod tests {
             host_header: HostHeader::Upstream,
             prefix: Prefix::Strip,
             lifespan: Some(Lifespan { seconds: 60, ends_at: Timestamp(1_795_000_060_123) }),
+            idle: None,
             access: Access {
                 policy: Policy::Users,
                 users: AllowedUsers::of_words(["bob"]).unwrap(),
@@ -239,6 +260,11 @@ mod tests {
         plain.session.reason = None;
         plain.session.prefix = Prefix::Keep;
         assert_eq!(Record::decode(&plain.encode()).unwrap(), plain);
+        for since in [None, Some(Timestamp(9))] {
+            let counts_from = Timestamp(1_795_000_000_123);
+            plain.session.idle = Some(Idle { timeout_seconds: 60, counts_from, since });
+            assert_eq!(Record::decode(&plain.encode()).unwrap(), plain);
+        }
     }
 
     fn value(bytes: &[u8]) -> serde_json::Value {

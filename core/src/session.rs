@@ -1,6 +1,7 @@
 //! A session: one running tool, its workspace and owner, and where it is. Parsed once at the edge
 //! of the system (API or store) into this type, valid for ever after.
 
+mod idle;
 mod labels;
 mod lifespan;
 mod state;
@@ -15,6 +16,7 @@ use crate::label::{Label, SessionId};
 use crate::limits;
 use crate::upstream::Upstream;
 
+pub use idle::{Idle, IdleError, OnIdle, Verdict};
 pub use labels::{Labels, LabelsError};
 pub use lifespan::{Lifespan, LifespanError};
 pub use state::State;
@@ -39,6 +41,8 @@ pub struct Session {
     pub prefix: Prefix,
     /// None: until somebody ends it.
     pub lifespan: Option<Lifespan>,
+    /// None: however long nobody uses it.
+    pub idle: Option<Idle>,
     pub access: Access,
     pub created_at: Timestamp,
     pub changed_at: Timestamp,
@@ -69,6 +73,7 @@ impl Session {
             host_header: HostHeader::Preserve,
             prefix: Prefix::Keep,
             lifespan: None,
+            idle: None,
             access: Access::default(),
             created_at: now,
             changed_at: now,

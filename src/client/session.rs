@@ -182,6 +182,9 @@ struct Fields {
     /// After how long it ends by itself: 8h, 1h30m, 3600; 0 is never
     #[arg(long, value_name = "DURATION", value_parser = seconds)]
     lifespan: Option<u64>,
+    /// After how long without data it is idle: 2h, 90m, at least 1m; 0 is never
+    #[arg(long, value_name = "DURATION", value_parser = seconds)]
+    idle_timeout: Option<u64>,
 }
 
 /// A session that is to change.
@@ -231,6 +234,8 @@ const ORDER: &[&str] = &[
     "allowed_users",
     "lifespan_seconds",
     "expires_at",
+    "idle_timeout_seconds",
+    "idle_since",
     "urls",
     "created_at",
     "changed_at",
@@ -348,6 +353,7 @@ impl Fields {
             .with("access", self.access)
             .with("allowed_users", allowed_users)
             .with("lifespan_seconds", self.lifespan)
+            .with("idle_timeout_seconds", self.idle_timeout)
     }
 }
 

@@ -40,7 +40,9 @@ pub async fn read(
         replica["alive"] = json!(alive);
         replicas.push(replica);
     }
-    let last = all.data_at().unwrap_or(session.created_at).max(session.created_at);
+    // As it is judged whether the session is idle.
+    let begin = session.idle.map_or(session.created_at, |idle| idle.counts_from);
+    let last = all.data_at().unwrap_or(begin).max(begin);
     let mut answer = shown(&all);
     answer["session"] = json!(session.id.as_str());
     answer["idle_seconds"] = json!(clock::now().since(last).as_secs());
@@ -77,7 +79,10 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
     };
     let session = with(json!({
         "session": about(session_id(), "The session."),
-        "idle_seconds": count("Seconds since the last data, or since it was created."),
+        "idle_seconds": count(
+            "Seconds since the last data, or since it was created; with an `idle_timeout_seconds`, \
+             since it took its state or was given that.",
+        ),
         "replicas": { "type": "array", "items": reference("ReplicaActivity") },
     }));
     let replica = with(json!({

@@ -151,8 +151,12 @@ impl Filter {
         let at = rfc3339(entry.at);
         let (name, mut data) = match &entry.change {
             Change::Put(record) if self.wants(&record.session.workspace) => {
-                let is_new = record.session.created_at == record.session.changed_at;
-                let name = if is_new { "session.created" } else { "session.changed" };
+                let session = &record.session;
+                let name = match session.created_at == session.changed_at {
+                    true => "session.created",
+                    false if session.has_become_idle() => "session.idle",
+                    false => "session.changed",
+                };
                 (name, about_session(record, domains))
             }
             Change::Deleted(record) if self.wants(&record.session.workspace) => {

@@ -219,6 +219,21 @@ pub fn lifespan_seconds() -> Value {
     })
 }
 
+pub fn idle_timeout_seconds() -> Value {
+    let least = limits::IDLE_TIMEOUT_SECONDS_MIN;
+    json!({
+        "type": "integer",
+        "format": "int64",
+        "description": format!(
+            "Seconds without data after which a running session is idle: 0 is never, and the least \
+             is {least}. It is told as `session.idle`, and where the settings say so it is stopped."
+        ),
+        "minimum": 0,
+        "maximum": limits::IDLE_TIMEOUT_SECONDS_MAX,
+        "examples": [7_200],
+    })
+}
+
 pub fn flag(description: &str) -> Value {
     json!({ "type": "boolean", "description": description })
 }

@@ -3,6 +3,7 @@
 
 mod access;
 mod difference;
+mod list;
 pub mod schema;
 
 use std::collections::BTreeMap;
@@ -14,7 +15,8 @@ use portico_core::limits;
 use portico_core::network::UpstreamNetworks;
 use portico_core::record::Record;
 use portico_core::session::{
-    HostHeader, Labels, Lifespan, LifespanError, Name, Prefix, Routing, Session, State, Timestamp,
+    HostHeader, Idle, IdleError, Labels, Lifespan, LifespanError, Name, Prefix, Routing, Session,
+    State, Timestamp,
 };
 use portico_core::template::Image;
 use portico_core::upstream::Upstream;
@@ -23,11 +25,10 @@ use serde::Serialize;
 use super::ApiSettings;
 use super::fields::{Fields, Null};
 use super::problem::{Kind, Problem};
-use super::request::page_limit;
 pub use crate::clock::rfc3339;
-use crate::store::{Page, Query};
 
 pub use difference::difference;
+pub use list::{page, query};
 
 /// The body of `POST /v1/sessions`: a session but for its id and label, which may still have to be
 /// drawn.
@@ -48,6 +49,7 @@ pub struct Draft {
     prefix: Prefix,
     access: Access,
     lifespan_seconds: u64,
+    idle_timeout_seconds: u64,
 }
 
 /// The body of `PATCH /v1/sessions/{id}` (RFC 7396, JSON merge patch).
@@ -64,6 +66,8 @@ pub struct Patch {
     access: access::Given,
     /// From the change on; 0 is unlimited.
     lifespan_seconds: Option<u64>,
+    /// Likewise.
+    idle_timeout_seconds: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -86,6 +90,8 @@ pub struct SessionJson {
     allowed_users: Vec<String>,
     lifespan_seconds: u64,
     expires_at: Option<String>,
+    idle_timeout_seconds: u64,
+    idle_since: Option<String>,
     urls: Urls,
     created_at: String,
     changed_at: String,
@@ -97,12 +103,6 @@ struct Urls {
     subdomain: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
-}
-
-#[derive(Serialize)]
-pub struct PageJson {
-    items: Vec<SessionJson>,
-    next_cursor: Option<String>,
 }
 
 const UNKNOWN_FIELD: &str = "is not a field that this version knows";
@@ -122,6 +122,7 @@ impl Draft {
         let image = fields.checked("image", image);
         let labels = fields.texts("labels", |pairs| Labels::of_pairs(pairs)).unwrap_or_default();
         let lifespan_seconds = fields.number("lifespan_seconds", lifespan).unwrap_or(0);
+        let idle_timeout_seconds = fields.number("idle_timeout_seconds", idle).unwrap_or(0);
         let upstream = upstream(&mut fields, &settings.upstream_networks);
         let state = fields.parsed("state").unwrap_or(State::Running);
         let reason = fields.checked("reason", reason).flatten();
@@ -151,6 +152,7 @@ impl Draft {
             prefix,
             access,
             lifespan_seconds,
+            idle_timeout_seconds,
         })
     }
 
@@ -174,6 +176,7 @@ impl Draft {
             image: self.image.clone(),
             labels: self.labels.clone(),
             lifespan: Lifespan::starting(now, self.lifespan_seconds).unwrap_or_default(),
+            idle: Idle::starting(now, self.idle_timeout_seconds).unwrap_or_default(),
             ..Session::new(id, workspace, owner, tool, upstream.clone(), now)
         }
     }
@@ -209,6 +212,10 @@ impl Patch {
                 true => Some(0),
                 false => fields.number("lifespan_seconds", lifespan),
             },
+            idle_timeout_seconds: match fields.is_null("idle_timeout_seconds") {
+                true => Some(0),
+                false => fields.number("idle_timeout_seconds", idle),
+            },
         };
         if fields.complete(UNKNOWN_FIELD) { Ok(patch) } else { Err(fields.into_problem()) }
     }
@@ -221,6 +228,7 @@ impl Patch {
             check_step(before.state, state)?;
             after.state = state;
             after.reason = None;
+            after.restart_idle(now);
             if before.state.is_over() {
                 after.restart_lifespan(now);
             }
@@ -240,6 +248,9 @@ impl Patch {
         if let Some(seconds) = self.lifespan_seconds {
             // Checked when it was read.
             after.lifespan = Lifespan::starting(now, seconds).unwrap_or_default();
+        }
+        if let Some(seconds) = self.idle_timeout_seconds {
+            after.idle = Idle::starting(now, seconds).unwrap_or_default();
         }
         after.access = self.access.over(&after.access);
         after.routing = self.routing.unwrap_or(after.routing);
@@ -264,34 +275,6 @@ fn check_step(from: State, to: State) -> Result<(), Problem> {
     Err(Problem::new(Kind::IllegalStep, detail))
 }
 
-/// The query of `GET /v1/sessions`.
-pub fn query(mut fields: Fields) -> Result<Query, Problem> {
-    let query = Query {
-        workspace: fields.parsed("workspace"),
-        state: fields.parsed("state"),
-        after: fields.checked("cursor", |text| {
-            SessionId::parse(text).map_err(|_| "is not a next_cursor of a page before")
-        }),
-        owner: fields.parsed("owner"),
-        tool: fields.parsed("tool"),
-        labels: fields.checked("labels", sought_labels).unwrap_or_default(),
-        within: None,
-        items_max: page_limit(&mut fields),
-    };
-    if fields.complete("is not a parameter of this list") {
-        Ok(query)
-    } else {
-        Err(fields.into_problem())
-    }
-}
-
-/// `team=imaging,stage=test`: all of them.
-fn sought_labels(text: &str) -> Result<Labels, String> {
-    let pairs: Option<Vec<_>> = text.split(',').map(|pair| pair.split_once('=')).collect();
-    let pairs = pairs.ok_or("must be name=value, several divided by commas")?;
-    Labels::of_pairs(pairs).map_err(|error| error.to_string())
-}
-
 pub fn session(record: &Record, domains: &Domains) -> SessionJson {
     let session = &record.session;
     let (subdomain, path) = domains.urls(&session.label, session.routing);
@@ -314,16 +297,11 @@ pub fn session(record: &Record, domains: &Domains) -> SessionJson {
         allowed_users: session.access.users.iter().map(Name::to_string).collect(),
         lifespan_seconds: session.lifespan.map_or(0, |lifespan| lifespan.seconds),
         expires_at: session.lifespan.map(|lifespan| rfc3339(lifespan.ends_at)),
+        idle_timeout_seconds: session.idle.map_or(0, |idle| idle.timeout_seconds),
+        idle_since: session.idle.and_then(|idle| idle.since).map(rfc3339),
         urls: Urls { subdomain, path },
         created_at: rfc3339(session.created_at),
         changed_at: rfc3339(session.changed_at),
-    }
-}
-
-pub fn page(page: &Page, domains: &Domains) -> PageJson {
-    PageJson {
-        items: page.items.iter().map(|record| session(record, domains)).collect(),
-        next_cursor: page.next.as_ref().map(SessionId::to_string),
     }
 }
 
@@ -364,6 +342,11 @@ fn image(text: &str) -> Result<Box<str>, String> {
 fn lifespan(seconds: u64) -> Result<u64, LifespanError> {
     Lifespan::starting(Timestamp(0), seconds)?;
     Ok(seconds)
+}
+
+fn idle(timeout_seconds: u64) -> Result<u64, IdleError> {
+    Idle::starting(Timestamp(0), timeout_seconds)?;
+    Ok(timeout_seconds)
 }
 
 /// An empty reason is none.

@@ -82,7 +82,7 @@ pub struct Author {
 /// What a write left (or, after a deletion, took away).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stored {
-    Session(Record),
+    Session(Box<Record>),
     Document(Document),
     /// Took away a session whose record could not be read.
     Unreadable(SessionId),
@@ -115,7 +115,7 @@ impl Stored {
     /// When a document was written, which the caller of a session's write cannot have done.
     pub fn into_session(self) -> Record {
         match self {
-            Self::Session(record) => record,
+            Self::Session(record) => *record,
             Self::Document(document) => unreachable!("{} is no session", document.key),
             Self::Unreadable(id) => unreachable!("{id} was written and can be read"),
             Self::Nothing => unreachable!("a note is no session"),
@@ -154,8 +154,8 @@ impl Write {
     /// For the audit log. `stored` is what the write left or took away.
     pub fn audit(&self, stored: &Stored, by: Author) -> AuditRecord {
         let mut record = self.audit_unread(by);
-        if let Stored::Session(Record { session, .. }) = stored {
-            record.workspace = Some(session.workspace.clone());
+        if let Stored::Session(stored) = stored {
+            record.workspace = Some(stored.session.workspace.clone());
         }
         record
     }

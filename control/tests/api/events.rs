@@ -4,7 +4,10 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use portico_control::store::Expected;
+use portico_core::label::SessionId;
 use portico_core::limits;
+use portico_core::session::OnIdle;
 use serde_json::{Value, json};
 
 use crate::document::check_value;
@@ -254,4 +257,23 @@ fn listeners_are_bounded_and_make_room_when_they_go() {
         assert!(Instant::now() < deadline);
         std::thread::yield_now();
     }
+}
+
+#[test]
+fn a_session_that_becomes_idle_is_told_by_that_name() {
+    let world = World::start();
+    let mut client = world.client();
+    let mut listener = Listener::start(world.client(), "", &[]);
+    client.create(r#""id":"one","idle_timeout_seconds":60"#);
+    let one = SessionId::parse("one").unwrap();
+    let record = world.block_on(world.store.fetch(one)).unwrap().unwrap();
+    let later = record.session.created_at.plus(Duration::from_secs(120));
+    let idle = record.session.judged(None, later, OnIdle::Tell).unwrap();
+    let put = world.store.put(idle, Expected::Version(record.version));
+    world.block_on(put).unwrap().unwrap();
+    let shown = client.get("/v1/sessions/one").json();
+    assert!(shown["idle_since"].is_string() && shown["idle_since"] == shown["changed_at"]);
+    client.patch("/v1/sessions/one", r#"{"labels":{"a":"b"}}"#);
+    let names = ["session.created", "session.idle", "session.changed"];
+    assert_eq!(listener.names(3), names);
 }

@@ -124,3 +124,21 @@ fn a_step_that_cannot_be_is_refused_with_those_that_can() {
     assert_eq!(client.patch("/v1/sessions/one", r#"{"state":"starting"}"#).status, 200);
     assert_eq!(client.patch("/v1/sessions/one", r#"{"state":"running"}"#).status, 200);
 }
+
+#[test]
+fn an_idle_timeout_is_given_changed_and_taken_away() {
+    let world = World::start();
+    let mut client = world.client();
+    let made = client.create(r#""id":"one","idle_timeout_seconds":7200"#).json();
+    assert_eq!((&made["idle_timeout_seconds"], &made["idle_since"]), (&json!(7200), &Value::Null));
+    let mut patched = |body: &str| client.patch("/v1/sessions/one", body).json();
+    assert_eq!(patched(r#"{"idle_timeout_seconds":60}"#)["idle_timeout_seconds"], 60);
+    assert_eq!(patched(r#"{"state":"stopping"}"#)["idle_timeout_seconds"], 60);
+    assert_eq!(patched(r#"{"idle_timeout_seconds":null}"#)["idle_timeout_seconds"], 0);
+    for wrong in ["1", "59", "2592001"] {
+        let answer = client.create(&format!(r#""idle_timeout_seconds":{wrong}"#));
+        answer.assert_problem(422, "invalid-values", &["idle_timeout_seconds"]);
+    }
+    let told = client.patch("/v1/sessions/one", r#"{"idle_since":null}"#);
+    told.assert_problem(400, "invalid-request", &["idle_since"]);
+}

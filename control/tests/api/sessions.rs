@@ -30,6 +30,7 @@ fn a_session_is_created_with_all_its_fields() {
             "host_header": "upstream", "strip_prefix": true,
             "access": "private", "allowed_users": [],
             "image": null, "labels": {}, "lifespan_seconds": 0, "expires_at": null,
+            "idle_timeout_seconds": 0, "idle_since": null,
             "urls": {"path": "https://connect.example.com/_studio/my-tool/"},
             "created_at": null, "changed_at": null,
         })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::CLOCK_SKEW_MAX;
+use super::{CLOCK_SKEW_MAX, REDIS_CALL_TIMEOUT};
 
 /// A month and some days to write its bill. Rows, what was said of a session's activity, and a
 /// writer's last number are kept for so long. A writer whose batch is older than that may be
@@ -30,6 +30,10 @@ pub const METER_FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 pub const USAGE_PENDING_ROWS_MAX: usize = 100_000;
 /// Rows that an answer of the API is put together from, some 50 MB.
 pub const USAGE_GROUPS_MAX: usize = 100_000;
+/// What a process has seen is in the store after so long: the interval, a try that runs out of
+/// time, and one more. Nobody is taken for idle for as long after a start, or after the store was
+/// away.
+pub const ACTIVITY_LAG: Duration = Duration::from_secs(30);
 /// What a session's time without data may be set to. Below it a laptop that changes networks would
 /// be taken for an idle user.
 pub const IDLE_TIMEOUT_SECONDS_MIN: u64 = 60;
@@ -40,7 +44,10 @@ pub const IDLE_CHECK: Duration = Duration::from_secs(10);
 const _: () = assert!(USAGE_ROWS_PER_BATCH_MAX < USAGE_FORGET_PER_BATCH);
 const _: () = assert!(USAGE_ROWS_PER_BATCH_MAX < USAGE_PENDING_ROWS_MAX);
 const _: () = assert!(
-    IDLE_TIMEOUT_SECONDS_MAX + CLOCK_SKEW_MAX.as_secs() < USAGE_RETENTION.as_secs(),
+    IDLE_TIMEOUT_SECONDS_MAX + ACTIVITY_LAG.as_secs() + CLOCK_SKEW_MAX.as_secs()
+        < USAGE_RETENTION.as_secs(),
     "what makes a session busy is not forgotten before it is idle"
 );
+const _: () =
+    assert!(2 * METER_INTERVAL.as_secs() + REDIS_CALL_TIMEOUT.as_secs() <= ACTIVITY_LAG.as_secs());
 const _: () = assert!(2 * METER_INTERVAL.as_secs() < IDLE_TIMEOUT_SECONDS_MIN);

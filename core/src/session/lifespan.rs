@@ -51,7 +51,7 @@ fn after(Timestamp(now): Timestamp, seconds: u64) -> Timestamp {
 }
 
 /// In the largest unit that divides it.
-fn words(seconds: u64) -> String {
+pub(super) fn words(seconds: u64) -> String {
     let (count, unit) = match seconds {
         s if s % 86_400 == 0 => (s / 86_400, "day"),
         s if s % 3_600 == 0 => (s / 3_600, "hour"),

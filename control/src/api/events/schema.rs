@@ -9,8 +9,9 @@ use super::super::workspaces::schema::{allowed, bounds};
 pub const EVENTS: [(&str, &str, &[&str]); 9] = [
     (
         "SessionEvent",
-        "A session was created, changed or deleted. After a deletion it is shown as it was.",
-        &["session.created", "session.changed", "session.deleted"],
+        "A session was created, changed (found to be idle, too) or deleted. After a deletion it is \
+         shown as it was.",
+        &["session.created", "session.changed", "session.idle", "session.deleted"],
     ),
     ("WorkspacesEvent", "The allow-list was changed.", &["workspaces.changed"]),
     ("NothingEvent", "The allow-list is that of the settings again.", &["workspaces.reset"]),

@@ -22,10 +22,15 @@ pub fn difference(before: &Session, after: &Session) -> String {
         ("image", before.image != after.image),
         ("labels", before.labels != after.labels),
         ("lifespan", before.lifespan != after.lifespan),
+        ("idle_timeout", timeout(before) != timeout(after)),
     ] {
         if changed {
             changes.push(name.to_owned());
         }
     }
     changes.join(", ")
+}
+
+fn timeout(session: &Session) -> Option<u64> {
+    session.idle.map(|idle| idle.timeout_seconds)
 }

@@ -6,8 +6,9 @@ use portico_core::limits;
 use serde_json::{Value, json};
 
 use super::super::schema::{
-    about, answered, count, flag, host_header, image, label, labels, lifespan_seconds, name, names,
-    nullable, page, reference, routing, sent, session_id, short_text, state, time, upstream,
+    about, answered, count, flag, host_header, idle_timeout_seconds, image, label, labels,
+    lifespan_seconds, name, names, nullable, page, reference, routing, sent, session_id,
+    short_text, state, time, upstream,
 };
 
 const WORKSPACE: &str = "The workspace that it belongs to.";
@@ -71,6 +72,7 @@ fn new_session() -> Value {
         "access": nullable(about(policy(), ACCESS_OF_NEW)),
         "allowed_users": nullable(users()),
         "lifespan_seconds": or_default(lifespan_seconds(), json!(0)),
+        "idle_timeout_seconds": or_default(idle_timeout_seconds(), json!(0)),
     });
     sent("A session to be created.", properties, &["workspace", "owner", "tool", "upstream"])
 }
@@ -87,6 +89,7 @@ fn session_change() -> Value {
         "allowed_users": nullable(about(users(), ALL_USERS)),
         "image": nullable(image()),
         "labels": nullable(about(labels(), "All of them: those that are not named are gone.")),
+        "idle_timeout_seconds": nullable(idle_timeout_seconds()),
         "lifespan_seconds": nullable(about(
             lifespan_seconds(),
             "Seconds from this change on; 0 or null is never.",
@@ -120,6 +123,8 @@ fn session() -> Value {
         "allowed_users": users(),
         "lifespan_seconds": lifespan_seconds(),
         "expires_at": nullable(time("When it ends by itself.")),
+        "idle_timeout_seconds": idle_timeout_seconds(),
+        "idle_since": nullable(time("When it was found to be idle; null while it is in use.")),
         "urls": answered("Where a browser opens it.", urls, &["subdomain", "path"]),
         "created_at": time("When it was created."),
         "changed_at": time("When it was last changed."),

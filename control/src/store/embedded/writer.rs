@@ -24,7 +24,7 @@ type Outcome = Result<Result<Stored, Conflict>, StoreError>;
 
 /// What is to be answered once the transaction is committed.
 enum Done {
-    Write(Reply<Result<Stored, Conflict>>, Box<Outcome>),
+    Write(Reply<Result<Stored, Conflict>>, Outcome),
     Usage(Reply<Added>, Added),
 }
 
@@ -76,7 +76,7 @@ fn commit(
                     Err(StoreError::Failed(error)) => Some(error.clone()),
                     _ => None,
                 };
-                done.push(Done::Write(reply, Box::new(outcome)));
+                done.push(Done::Write(reply, outcome));
                 failure.map_or(Ok(()), Err)?;
             }
             Job::Usage { batch, reply } => {
@@ -121,7 +121,7 @@ impl Done {
     /// A caller that went away has no use for the answer; what was written stands.
     fn answer(self) {
         match self {
-            Self::Write(reply, outcome) => drop(reply.send(*outcome)),
+            Self::Write(reply, outcome) => drop(reply.send(outcome)),
             Self::Usage(reply, added) => drop(reply.send(Ok(added))),
         }
     }

@@ -194,14 +194,15 @@ impl Outcome {
         let version = Version(version.parse().map_err(|_| strange())?);
         Ok(Ok(match (write, before) {
             (Write::Put { session, .. }, None) => {
-                Stored::Session(Record { session: *session, version })
+                Stored::Session(Box::new(Record { session: *session, version }))
             }
             (Write::PutDocument { key, body, .. }, None) => {
                 Stored::Document(Document { key, version, body })
             }
             (Write::Redeem { .. } | Write::Note { .. }, None) => Stored::Nothing,
             (Write::Delete { id, .. }, Some(before)) => {
-                Record::decode(before).map_or(Stored::Unreadable(id), Stored::Session)
+                let record = Record::decode(before).map(Box::new);
+                record.map_or(Stored::Unreadable(id), Stored::Session)
             }
             (Write::DeleteDocument { .. }, Some(before)) => {
                 Stored::Document(Document::decode(before)?)

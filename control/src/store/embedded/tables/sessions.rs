@@ -43,7 +43,7 @@ impl Tables<'_> {
         if let Some(once) = once {
             self.remember(once, id, at)?;
         }
-        Ok(Ok(Stored::Session(record)))
+        Ok(Ok(Stored::Session(Box::new(record))))
     }
 
     pub(super) fn delete(
@@ -71,7 +71,7 @@ impl Tables<'_> {
         self.uncount(workspace)?;
         self.append(&Change::Deleted(record.clone()), at)?;
         self.bury(label, at)?;
-        Ok(Ok(Stored::Session(record)))
+        Ok(Ok(Stored::Session(Box::new(record))))
     }
 
     /// What its record does not say is found in the indexes. That looks at all of them, which is
