@@ -27,7 +27,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 use portico_control::feed::{self, FeedHandle, FeedSettings, Follower, Routes};
 use portico_control::keys;
-use portico_control::lifespan::LifespansHandle;
 use portico_control::metering::Metering;
 use portico_control::replica::present::{self, Present};
 use portico_control::replica::{Heart, Replica as Registration, Role};
@@ -46,7 +45,7 @@ use crate::logging::Log;
 use crate::settings::Settings;
 pub use addresses::Addresses;
 use addresses::AddressesFile;
-use control::Control;
+use control::{Chores, Control};
 use edge::EdgeDoor;
 use http::Servers;
 use listen::Bound;
@@ -65,7 +64,7 @@ pub struct Replica {
     heart: Heart,
     metering: Option<Metering>,
     _keeps: Vec<Keep>,
-    _lifespans: Option<LifespansHandle>,
+    _chores: Option<Chores>,
     _addresses_file: Option<AddressesFile>,
 }
 
@@ -138,12 +137,12 @@ impl Replica {
         });
         let mut servers = Servers::new(&metrics);
         let control_tls = settings.control.tls.clone().map(ControlAcceptor::new).transpose()?;
-        let mut lifespans = None;
+        let mut chores = None;
         if let (Some(control), Some(listener)) = (control, control_listener) {
             let (router, handle) =
                 control.serve(&settings, store, upstream_networks, metrics.clone());
             servers.serve("control", listener, router, control_tls.clone());
-            lifespans = Some(handle);
+            chores = Some(handle);
         }
         if let Some(listener) = management {
             servers.serve("management", listener, status.management(&metrics), None);
@@ -159,7 +158,7 @@ impl Replica {
             heart,
             metering,
             _keeps: keeps,
-            _lifespans: lifespans,
+            _chores: chores,
             _addresses_file: file,
         })
     }

@@ -22,6 +22,8 @@ pub struct Route {
     pub tool: Name,
     /// As far as it is done differently for each.
     pub kind: ToolKind,
+    /// Whether somebody wants to know when it is not used.
+    pub is_watched: bool,
     pub state: State,
     pub reason: Option<Box<str>>,
     pub upstream: Upstream,
@@ -81,6 +83,7 @@ impl Route {
             workspace: workspaces.workspace(&session.workspace),
             tool: workspaces.tool(&session.tool),
             kind: ToolKind::of(&session.tool),
+            is_watched: session.idle.is_some(),
             state: session.state,
             reason: session.reason.as_deref().map(Box::from),
             upstream: session.upstream.clone(),

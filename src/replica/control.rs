@@ -8,6 +8,7 @@ use portico_control::access::{AccessFollower, SharedAccess};
 use portico_control::api::{self, ApiSettings};
 use portico_control::events::{Events, EventsFollower};
 use portico_control::feed::Follower;
+use portico_control::idle::{IdleHandle, IdleSessions, OnIdle};
 use portico_control::lifespan::{Lifespans, LifespansHandle};
 use portico_control::rules::SharedRules;
 use portico_control::store::view::View;
@@ -24,7 +25,14 @@ pub struct Control {
     events: Events,
     events_follower: Option<EventsFollower>,
     lifespans: Lifespans,
+    idle: IdleSessions,
     view: View,
+}
+
+/// What the control plane does in its own time, until this is dropped.
+pub struct Chores {
+    _lifespans: LifespansHandle,
+    _idle: IdleHandle,
 }
 
 impl Control {
@@ -38,6 +46,7 @@ impl Control {
             events,
             events_follower: Some(events_follower),
             lifespans: Lifespans::default(),
+            idle: IdleSessions::default(),
             view: View::default(),
         }
     }
@@ -49,6 +58,7 @@ impl Control {
             Box::new(self.rules.follower()),
             Box::new(AccessFollower::new(self.access.clone())),
             Box::new(self.lifespans.follower()),
+            Box::new(self.idle.follower()),
         ];
         if let Some(events) = self.events_follower.take() {
             followers.push(Box::new(events));
@@ -59,15 +69,22 @@ impl Control {
         followers
     }
 
-    /// The API, and the handle of what ends lifespans.
+    /// The API, and the handle of the rest.
     pub fn serve(
         self,
         settings: &Settings,
         store: Arc<dyn Store>,
         upstream_networks: UpstreamNetworks,
         metrics: prometheus::Registry,
-    ) -> (Router, LifespansHandle) {
-        let lifespans = self.lifespans.start(store.clone());
+    ) -> (Router, Chores) {
+        let on_idle = match settings.accounting.stop_idle {
+            true => OnIdle::Stop,
+            false => OnIdle::Tell,
+        };
+        let chores = Chores {
+            _lifespans: self.lifespans.start(store.clone()),
+            _idle: self.idle.start(store.clone(), on_idle),
+        };
         let store: Arc<dyn Store> = match super::is_remote(settings) {
             true => Arc::new(Viewed::new(store, self.view)),
             false => store,
@@ -87,6 +104,6 @@ impl Control {
             events: self.events,
             metrics,
         };
-        (api::router(settings, store), lifespans)
+        (api::router(settings, store), chores)
     }
 }

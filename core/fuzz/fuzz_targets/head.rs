@@ -199,6 +199,7 @@ fn route(host_header: HostHeader, prefix: Prefix) -> Route {
         workspace: Arc::new(Workspace::unlimited("w".parse().expect("a name"))),
         tool: "jupyter".parse().expect("a name"),
         kind: Default::default(),
+        is_watched: false,
         state: State::Running,
         reason: None,
         upstream: "http://10.0.0.1:8888".parse().expect("an upstream"),

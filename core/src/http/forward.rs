@@ -40,8 +40,10 @@ pub fn write_request_head(
     }
     out.extend_from_slice(b"\r\n");
 
-    // Whoever is told from the messages to be there or away must not have them compressed.
-    let readable = request.upgrade.is_some()
+    // Where messages tell whether somebody is there they must not be compressed. It makes them
+    // larger, so only where that is asked.
+    let readable = route.is_watched
+        && request.upgrade.is_some()
         && message_rules(route.kind, request.target.as_bytes()).read_messages();
     let mut given = Given::default();
     let listed = listed_in_connection(request);

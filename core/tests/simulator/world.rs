@@ -67,6 +67,7 @@ pub fn route() -> Route {
         workspace: Arc::new(Workspace::unlimited("w".parse().unwrap())),
         tool: "jupyter".parse().unwrap(),
         kind: Default::default(),
+        is_watched: false,
         state: State::Running,
         reason: None,
         upstream: "http://10.0.0.1:8888".parse().unwrap(),

@@ -21,6 +21,7 @@ fn route(host_header: HostHeader, prefix: Prefix) -> Route {
         workspace: Arc::new(Workspace::unlimited("w".parse().unwrap())),
         tool: "jupyter".parse().unwrap(),
         kind: Default::default(),
+        is_watched: false,
         state: State::Running,
         reason: None,
         upstream: "http://10.0.0.1:8888".parse().unwrap(),
@@ -288,4 +289,22 @@ fn an_upgrade_is_asked_for_anew() {
         "Connection: Upgrade, Sec-WebSocket-Key, X-A|X-A: 1|Upgrade: h2c|Upgrade: websocket|";
     let expected = format!("{socket}Connection: Upgrade|Upgrade: websocket|");
     assert_eq!(passed(&format!("{list}{socket}"), STRANGER), expected);
+}
+
+#[test]
+fn messages_that_tell_who_is_there_are_not_compressed() {
+    let extensions = "Sec-WebSocket-Extensions: permessage-deflate";
+    let head =
+        format!("GET /x HTTP/1.1|Host: a|Connection: Upgrade|Upgrade: websocket|{extensions}|");
+    let mut route = route(HostHeader::Preserve, Prefix::Keep);
+    let has = |route: &Route| {
+        forwarded(&head, route, By::Subdomain, &client(STRANGER)).contains(extensions)
+    };
+    assert!(has(&route));
+    route.is_watched = true;
+    assert!(has(&route), "jupyter's messages are not looked into");
+    route.kind = crate::template::ToolKind::Vscode;
+    assert!(!has(&route));
+    route.is_watched = false;
+    assert!(has(&route), "nobody asks");
 }
