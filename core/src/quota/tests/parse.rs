@@ -1,5 +1,6 @@
 //! Documents of today's system, Portico's own, and wrong ones.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::*;
