@@ -13,6 +13,7 @@
 pub mod change;
 pub mod embedded;
 pub mod query;
+pub mod quotas;
 pub mod redis;
 pub mod view;
 pub mod viewed;
@@ -26,6 +27,7 @@ use std::time::Duration;
 
 use portico_core::label::{Label, SessionId};
 use portico_core::limits;
+use portico_core::quota::{Batch, Total};
 use portico_core::record::{Document, DocumentKey, Kind, Record, RecordError, Version};
 use portico_core::session::{Name, Session};
 
@@ -67,6 +69,10 @@ pub trait Store: Send + Sync {
 
     /// Those whose time is not over, in the order of their names.
     fn beating(&self) -> Answer<'_, Vec<Beat>>;
+
+    /// Counts traffic, and answers what all replicas have counted of the same: `quotas` has the
+    /// rules.
+    fn charge_quotas(&self, batch: Batch) -> Answer<'_, Vec<Total>>;
 
     /// A random text, made when the store was first opened: another one is another store, or one
     /// that has lost everything.

@@ -10,6 +10,9 @@ mod rules;
 #[path = "store_contract/more_rules.rs"]
 mod more_rules;
 
+#[path = "store_contract/quota_rules.rs"]
+mod quota_rules;
+
 #[path = "store_contract/embedded.rs"]
 mod embedded;
 
@@ -53,6 +56,16 @@ macro_rules! contract {
                 a_note_changes_nothing_and_is_kept,
                 the_identity_stays,
                 a_caller_that_goes_away_leaves_no_half_write,
+            );
+            contract!(
+                quota_rules, $open:
+                a_fixed_window_begins_with_its_first_byte_and_anew_after_its_end,
+                a_sliding_window_is_kept_by_its_sub_windows,
+                a_batch_of_quotas_counts_once,
+                windows_are_told_apart_by_all_that_they_are,
+                great_numbers_stay_exact,
+                quotas_are_in_no_log,
+                ledgers_agree_through_the_store,
             );
         }
     };

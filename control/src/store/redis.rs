@@ -43,6 +43,8 @@ mod reads;
 
 mod follow;
 
+mod quotas;
+
 mod failure;
 
 use std::collections::HashMap;
@@ -52,6 +54,7 @@ use std::time::Duration;
 use ::redis::{Pipeline, Value};
 use portico_core::label::SessionId;
 use portico_core::limits;
+use portico_core::quota::{Batch, Total};
 use portico_core::record::{Document, DocumentKey, Kind, Record};
 use tokio::sync::{mpsc, oneshot};
 
@@ -67,6 +70,7 @@ pub use health::Report;
 use keys::Keys;
 use line::{Reader, Which, in_time};
 pub use options::RedisOptions;
+use quotas::Quotas;
 use scripts::Call;
 use server::{Purpose, Server};
 use writer::Job;
@@ -76,7 +80,7 @@ use writer::Job;
 pub const ACL_RULES: &str = "+@connection +info +role +wait +time +mget +mset +get +set +exists \
     +script|load +eval +evalsha +hget +hmget +hgetall +hset +hdel +hexists +zadd +zrem +zrange \
     +zrangebyscore +zremrangebyscore +zcard +zlexcount +zpopmin +xadd +xrange +xread +config|get \
-    +cluster|slots +cluster|keyslot";
+    +hincrby +pexpire +cluster|slots +cluster|keyslot";
 
 /// Of the keys and what is in them. A store of another form is refused.
 const FORM_NOW: &str = "1";
@@ -86,6 +90,7 @@ pub struct Redis {
     reader: Reader,
     follow: Follow,
     queue: mpsc::Sender<Job>,
+    quotas: Quotas,
     bounds: Bounds,
 }
 
@@ -108,7 +113,8 @@ impl Redis {
         let (queue, jobs) = mpsc::channel(limits::STORE_QUEUE_MAX);
         tokio::spawn(writer::run(server.clone(), jobs));
         let (reader, follow) = (Reader::new(server.clone()), Follow::default());
-        Ok((Self { server, reader, follow, queue, bounds }, report))
+        let quotas = Quotas::new(server.clone());
+        Ok((Self { server, reader, follow, queue, quotas, bounds }, report))
     }
 
     async fn write_now(
@@ -236,6 +242,10 @@ impl Store for Redis {
 
     fn beating(&self) -> Answer<'_, Vec<Beat>> {
         Box::pin(self.beating_now())
+    }
+
+    fn charge_quotas(&self, batch: Batch) -> Answer<'_, Vec<Total>> {
+        Box::pin(async move { self.quotas.charge(&batch).await })
     }
 
     fn identity(&self) -> Answer<'_, Arc<str>> {

@@ -12,6 +12,7 @@ use portico_control::store::{
     Expected, Gap, Page, Position, Query, Snapshot, Store, StoreError, Stored, Write,
 };
 use portico_core::label::{Label, SessionId};
+use portico_core::quota::{Batch, Total};
 use portico_core::record::{Document, DocumentKey, Kind, Record};
 use portico_core::route::{Entry, RouteTable};
 use portico_core::session::{Session, State};
@@ -121,11 +122,17 @@ fn renamed(template: &Session, id: &str) -> Session {
 }
 
 /// A store whose log cannot be read while `broken` says so; everything else is the real one.
-struct Faulty {
+pub struct Faulty {
     inner: Arc<dyn Store>,
-    broken: AtomicBool,
+    pub broken: AtomicBool,
     /// One session of the snapshot and the change at position 2, as a newer Portico leaves them.
     unreadable: AtomicBool,
+}
+
+impl Faulty {
+    pub fn new(inner: Arc<dyn Store>) -> Self {
+        Self { inner, broken: AtomicBool::new(false), unreadable: AtomicBool::new(false) }
+    }
 }
 
 impl Store for Faulty {
@@ -182,6 +189,13 @@ impl Store for Faulty {
 
     fn beating(&self) -> Answer<'_, Vec<Beat>> {
         self.inner.beating()
+    }
+
+    fn charge_quotas(&self, batch: Batch) -> Answer<'_, Vec<Total>> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Box::pin(async { Err(StoreError::Ended) });
+        }
+        self.inner.charge_quotas(batch)
     }
 
     fn identity(&self) -> Answer<'_, Arc<str>> {

@@ -14,6 +14,7 @@ use portico_core::record::{Record, Version};
 use tempfile::TempDir;
 
 use crate::more_rules::redeem;
+use crate::quota_rules::counted_again;
 use crate::rules::{create, id, session};
 
 pub async fn open(bounds: Bounds) -> (Arc<dyn Store>, TempDir) {
@@ -52,6 +53,21 @@ async fn a_ticket_that_was_used_stays_so_when_opened_again() {
     for outcome in [Ok(Stored::Nothing), Err(Conflict::Exists)] {
         let store = store::open(&url).await.unwrap();
         assert_eq!(redeem(&store, "t1").await, outcome);
+    }
+}
+
+#[tokio::test]
+async fn what_quotas_have_counted_is_there_when_opened_again() {
+    let directory = TempDir::new().unwrap();
+    let url = url(directory.path());
+    for number in 1..=2 {
+        let store = store::open(&url).await.unwrap();
+        assert_eq!(counted_again(&store, number).await, 10 * number);
+        assert_eq!(
+            counted_again(&store, number).await,
+            10 * number,
+            "also which batches they were"
+        );
     }
 }
 

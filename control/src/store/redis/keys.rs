@@ -1,10 +1,13 @@
 //! The names of everything that Portico keeps in a Redis. All of them carry one hash tag, the
 //! prefix in braces, so that in a Cluster they are in one slot and a script may change them in one
-//! step. There is a fixed number of them: none has a session's or a workspace's name in it.
+//! step. There is a fixed number of them, none with a session's or a workspace's name in it, but
+//! for those of quotas, which expire.
 
+use portico_core::quota::WindowKey;
 use portico_core::record::Kind;
 use portico_core::session::Name;
 
+use super::super::quotas;
 use super::Failure;
 
 /// Parts of the keys' names, in the order in which the scripts take them.
@@ -98,6 +101,16 @@ impl Keys {
     /// What those processes say of themselves; a hash, name → note.
     pub fn notes(&self) -> String {
         self.key("beats:notes")
+    }
+
+    /// What is counted in a window of a quota's account; a hash.
+    pub fn quota(&self, of: &WindowKey) -> String {
+        self.key(&format!("quota:{}", quotas::name(of)))
+    }
+
+    /// The number of the last batch that a process has counted; a string.
+    pub fn quota_writer(&self, writer: &Name) -> String {
+        self.key(&format!("quota-writer:{writer}"))
     }
 
     /// What a script is given, but for the documents.
