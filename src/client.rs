@@ -37,6 +37,8 @@ mod event;
 pub mod accept;
 mod replica;
 
+mod quota;
+
 mod audit;
 
 mod bulk;
@@ -79,6 +81,7 @@ enum Noun {
     Token(Of<token::Action>),
     Event(Alone<event::Flags>),
     Replica(Of<replica::Action>),
+    Quota(Of<quota::Action>),
     Audit(Alone<audit::Flags>),
     Bulk(Alone<bulk::Flags>),
     Completions(Completions),
@@ -150,6 +153,7 @@ const TEXTS: &[(&str, &str, &str)] = &[
         event::EXAMPLES,
     ),
     ("replica", "Replicas: the Portico processes", replica::EXAMPLES),
+    ("quota", "Traffic quotas: who is over one, or near", quota::EXAMPLES),
     ("audit", "Who changed what, when and from where", audit::EXAMPLES),
     ("bulk", "Create and delete many sessions with one request", bulk::EXAMPLES),
 ];
@@ -203,6 +207,7 @@ async fn act(noun: Noun) -> Outcome {
         Noun::Token(Of { place, action }) => token::run(client(place)?, action).await,
         Noun::Event(Alone { place, flags }) => event::run(client(place)?, flags).await,
         Noun::Replica(Of { place, action }) => replica::run(client(place)?, action).await,
+        Noun::Quota(Of { place, action }) => quota::run(client(place)?, action).await,
         Noun::Audit(Alone { place, flags }) => audit::run(client(place)?, flags).await,
         Noun::Bulk(Alone { place, flags }) => bulk::run(client(place)?, flags).await,
         Noun::Completions(_) => Ok(()),

@@ -23,6 +23,8 @@ pub mod lifespan;
 
 pub mod events;
 
+pub mod quotas;
+
 pub mod token;
 
 pub mod api;
