@@ -161,6 +161,8 @@ fn every_command_teaches_and_documents_its_exit_codes() {
         "event",
         "replica",
         "replica list",
+        "quota",
+        "quota list",
         "audit",
         "bulk",
     ] {
@@ -177,6 +179,7 @@ fn every_command_teaches_and_documents_its_exit_codes() {
         "token",
         "event",
         "replica",
+        "quota",
         "audit",
         "bulk",
     ] {
