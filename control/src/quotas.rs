@@ -74,9 +74,13 @@ impl Quotas {
         self.review(now);
     }
 
-    /// Until the store knows everything.
+    /// Until the store knows everything that was counted when it began.
     async fn exchange(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        loop {
+        // Those that have traffic have more to tell as soon as they were heard.
+        let windows = (self.ledger.accounts() + limits::QUOTA_BUCKETS_MAX)
+            .saturating_mul(limits::QUOTAS_PER_BUCKET_MAX);
+        for _ in 0..=windows.div_ceil(limits::QUOTA_DELTAS_MAX) {
+            let again = self.unanswered.is_some();
             let batch = match self.unanswered.take() {
                 Some(batch) => batch,
                 None => {
@@ -89,6 +93,8 @@ impl Quotas {
                     Batch { writer, number, at: now, deltas }
                 }
             };
+            let room = limits::QUOTA_DELTAS_MAX - limits::QUOTAS_PER_BUCKET_MAX;
+            let is_last = !again && batch.deltas.len() <= room;
             let sent = self.unanswered.insert(batch).clone();
             let store = self.store.clone();
             let mut call = store.charge_quotas(sent);
@@ -101,7 +107,11 @@ impl Quotas {
             };
             self.unanswered = None;
             self.ledger.apply(&totals, now);
+            if is_last {
+                break;
+            }
         }
+        Ok(())
     }
 
     fn review(&mut self, now: Timestamp) {

@@ -30,7 +30,7 @@ pub struct Account {
     /// The answer is good while less than this is unsettled, and before this moment.
     room: AtomicU64,
     until: AtomicU64,
-    /// With more unsettled than this the store wants to know.
+    /// With more unsettled than this the store wants to know; not for quotas that are used up.
     early: AtomicU64,
     /// An action, 0 for none; its pace; and when it ends.
     action: AtomicU8,
@@ -168,14 +168,17 @@ impl Account {
         let unsent = books.unsent();
         self.unsent.store(unsent, Relaxed);
         self.is_asked.store(books.is_asked, Relaxed);
-        let smallest = smallest(&books.quotas);
-        self.smallest.store(smallest, Relaxed);
-        let early = (smallest / limits::QUOTA_EARLY_PART).max(1);
+        self.smallest.store(smallest(&books.quotas), Relaxed);
+        let early = (judged.smallest_free / limits::QUOTA_EARLY_PART).max(1);
         self.early.store(early.saturating_sub(unsent), Relaxed);
+        let exceeded_before = self.exceeded.swap(judged.exceeded, Relaxed);
+        if judged.exceeded & !exceeded_before != 0 && unsent > 0 {
+            // Others do not know that it is used up.
+            self.wanted.store(true, Relaxed);
+        }
         self.room.store(judged.room, Relaxed);
         self.until.store(judged.until.0, Relaxed);
         self.clears_at.store(judged.clears_at.0, Relaxed);
-        self.exceeded.store(judged.exceeded, Relaxed);
         let action = match judged.action {
             None => 0,
             Some(Action::Warn) => WARN,

@@ -27,6 +27,8 @@ pub struct Judgement {
     pub action: Option<Action>,
     /// When the last quota with that action is free again.
     pub clears_at: Timestamp,
+    /// Of the quotas that are not used up.
+    pub smallest_free: u64,
     /// Bytes until the next quota is used up.
     pub room: u64,
     /// Until when nothing becomes better by itself.
@@ -101,6 +103,7 @@ impl Books {
             exceeded: 0,
             action: None,
             clears_at: now,
+            smallest_free: u64::MAX,
             room: u64::MAX,
             until: Timestamp(u64::MAX),
         };
@@ -109,6 +112,7 @@ impl Books {
             let (used, bytes) = (window.used(&self.own, now), quota.bytes.get());
             if used < bytes {
                 judged.room = judged.room.min(bytes - used);
+                judged.smallest_free = judged.smallest_free.min(bytes);
                 continue;
             }
             judged.exceeded |= 1 << at;

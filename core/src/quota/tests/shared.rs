@@ -105,6 +105,13 @@ fn much_traffic_wants_to_be_told_early() {
     accounts.charge(99);
     accounts.standing(at(0));
     assert!(!ledger.wants_sync(), "what is on its way is told");
+    accounts.charge(6_400);
+    accounts.standing(at(0));
+    assert!(ledger.wants_sync(), "others should know that it is used up");
+    ledger.take_deltas(at(0));
+    accounts.charge(1_000);
+    accounts.standing(at(0));
+    assert!(!ledger.wants_sync(), "but not by how much");
 }
 
 /// When it began, and the answer that is waited for, with its time.
