@@ -1,7 +1,7 @@
 //! Traffic quotas: what is listed of them, and the task that shares them.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use portico_control::quotas::Quotas;
@@ -119,6 +119,27 @@ fn replicas_share_what_they_count_and_metrics_tell() {
     world.block_on(two.talk(day));
     assert_eq!((breached(), exceeded(1)), (0.0, 1.0));
     assert_eq!(metric(&metrics[1], "portico_quota_cleared_total", "deny"), 1.0);
+}
+
+/// An account with traffic has always something to tell.
+#[test]
+fn a_talk_ends_while_traffic_goes_on() {
+    let world = World::start();
+    let faulty = Arc::new(Faulty::new(world.store.clone()));
+    let (ledger, calls) = (Arc::new(Ledger::new(policy())), Arc::new(AtomicU64::new(0)));
+    let start = Timestamp(1_795_593_600_000);
+    let (counted, called) = (ledger.clone(), calls.clone());
+    let _ = faulty.meanwhile.set(Box::new(move || {
+        charge(&counted, "genomics", 1, start);
+        called.fetch_add(1, Ordering::SeqCst);
+    }));
+    let mut task = Quotas::new(ledger.clone(), faulty, &Registry::new()).unwrap();
+    charge(&ledger, "genomics", 1, start);
+    for talk in 1..=3 {
+        world.block_on(task.talk(start));
+        assert_eq!(calls.load(Ordering::SeqCst), talk);
+    }
+    assert_eq!(ledger.usage(0, start)[0].used, 4);
 }
 
 #[test]
