@@ -38,6 +38,7 @@ pub mod accept;
 mod replica;
 
 mod usage;
+mod quota;
 
 mod audit;
 
@@ -82,6 +83,7 @@ enum Noun {
     Event(Alone<event::Flags>),
     Usage(Alone<usage::Flags>),
     Replica(Of<replica::Action>),
+    Quota(Of<quota::Action>),
     Audit(Alone<audit::Flags>),
     Bulk(Alone<bulk::Flags>),
     Completions(Completions),
@@ -154,6 +156,7 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ),
     ("usage", "What sessions, workspaces and users have used", usage::EXAMPLES),
     ("replica", "Replicas: the Portico processes", replica::EXAMPLES),
+    ("quota", "Traffic quotas: who is over one, or near", quota::EXAMPLES),
     ("audit", "Who changed what, when and from where", audit::EXAMPLES),
     ("bulk", "Create and delete many sessions with one request", bulk::EXAMPLES),
 ];
@@ -208,6 +211,7 @@ async fn act(noun: Noun) -> Outcome {
         Noun::Event(Alone { place, flags }) => event::run(client(place)?, flags).await,
         Noun::Usage(Alone { place, flags }) => usage::run(client(place)?, flags).await,
         Noun::Replica(Of { place, action }) => replica::run(client(place)?, action).await,
+        Noun::Quota(Of { place, action }) => quota::run(client(place)?, action).await,
         Noun::Audit(Alone { place, flags }) => audit::run(client(place)?, flags).await,
         Noun::Bulk(Alone { place, flags }) => bulk::run(client(place)?, flags).await,
         Noun::Completions(_) => Ok(()),

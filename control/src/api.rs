@@ -44,6 +44,8 @@ mod store;
 
 mod replicas;
 
+mod quotas;
+
 mod events;
 
 mod observe;
@@ -58,6 +60,7 @@ use axum::routing::MethodRouter;
 use portico_core::access::Policy;
 use portico_core::domain::Domains;
 use portico_core::network::UpstreamNetworks;
+use portico_core::quota::Ledger;
 use portico_core::session::Routing;
 use portico_core::template::Catalogue;
 use portico_core::workspace::AllowList;
@@ -92,6 +95,8 @@ pub struct ApiSettings {
     pub keyring: Keyring,
     pub rules: SharedRules,
     pub events: Events,
+    /// What this process counts; without a data plane nothing.
+    pub quotas: Arc<Ledger>,
     /// Where the API's own counters are registered.
     pub metrics: prometheus::Registry,
 }

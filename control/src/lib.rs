@@ -27,6 +27,8 @@ pub mod metering;
 
 pub mod events;
 
+pub mod quotas;
+
 pub mod token;
 
 pub mod api;

@@ -15,6 +15,7 @@ pub mod embedded;
 #[cfg(test)]
 pub mod faulty;
 pub mod query;
+pub mod quotas;
 pub mod redis;
 pub mod usage;
 pub mod view;
@@ -30,6 +31,7 @@ use std::time::Duration;
 use portico_core::activity::Activity;
 use portico_core::label::{Label, SessionId};
 use portico_core::limits;
+use portico_core::quota::{Batch, Total};
 use portico_core::record::{Document, DocumentKey, Kind, Record, RecordError, Version};
 use portico_core::session::{Name, Session};
 use portico_core::usage::Usage;
@@ -85,6 +87,10 @@ pub trait Store: Send + Sync {
 
     /// Those whose time is not over, in the order of their names.
     fn beating(&self) -> Answer<'_, Vec<Beat>>;
+
+    /// Counts traffic, and answers what all replicas have counted of the same: `quotas` has the
+    /// rules.
+    fn charge_quotas(&self, batch: Batch) -> Answer<'_, Vec<Total>>;
 
     /// A random text, made when the store was first opened: another one is another store, or one
     /// that has lost everything.

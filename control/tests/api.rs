@@ -60,5 +60,8 @@ mod events;
 #[path = "api/running.rs"]
 mod running;
 
+#[path = "api/quotas.rs"]
+mod quotas;
+
 #[path = "api/feed.rs"]
 mod feed;

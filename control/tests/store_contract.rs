@@ -12,6 +12,8 @@ mod more_rules;
 
 #[path = "store_contract/usage_rules.rs"]
 mod usage_rules;
+#[path = "store_contract/quota_rules.rs"]
+mod quota_rules;
 
 #[path = "store_contract/embedded.rs"]
 mod embedded;
@@ -71,6 +73,16 @@ macro_rules! contract {
                 old_activity_and_old_writers_are_forgotten,
                 those_who_spoke_last_of_a_session_are_kept,
                 usage_and_writes_stand_in_each_others_way_nowhere,
+            );
+            contract!(
+                quota_rules, $open:
+                a_fixed_window_begins_with_its_first_byte_and_anew_after_its_end,
+                a_sliding_window_is_kept_by_its_sub_windows,
+                a_batch_of_quotas_counts_once,
+                windows_are_told_apart_by_all_that_they_are,
+                great_numbers_stay_exact,
+                quotas_are_in_no_log,
+                ledgers_agree_through_the_store,
             );
         }
     };

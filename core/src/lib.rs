@@ -16,6 +16,7 @@ pub mod network;
 pub mod page;
 pub mod path;
 pub mod proxy_protocol;
+pub mod quota;
 pub mod record;
 pub mod redact;
 pub mod route;

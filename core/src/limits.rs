@@ -2,11 +2,13 @@
 //! time. A bound that bites has a metric: `portico_limit_reached_total{limit}`.
 
 mod accounting;
+mod quotas;
 mod usage;
 
 use std::time::Duration;
 
 pub use accounting::*;
+pub use quotas::*;
 pub use usage::*;
 
 /// RFC 1035 §2.3.4: a DNS label has at most 63 octets.

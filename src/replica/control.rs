@@ -102,6 +102,7 @@ impl Control {
             keyring: self.keyring,
             rules: self.rules,
             events: self.events,
+            quotas: Arc::default(),
             metrics,
         };
         (api::router(settings, store), chores)

@@ -163,6 +163,8 @@ fn every_command_teaches_and_documents_its_exit_codes() {
         "usage",
         "replica",
         "replica list",
+        "quota",
+        "quota list",
         "audit",
         "bulk",
     ] {
@@ -180,6 +182,7 @@ fn every_command_teaches_and_documents_its_exit_codes() {
         "event",
         "usage",
         "replica",
+        "quota",
         "audit",
         "bulk",
     ] {

@@ -11,7 +11,7 @@ mod tests;
 use serde_json::Value;
 
 use super::operation::Operation;
-use super::{events, problem, replicas, store, templates, tokens, wire, workspaces};
+use super::{events, problem, quotas, replicas, store, templates, tokens, wire, workspaces};
 
 pub fn all() -> Vec<Operation> {
     let parts = [sessions::all(), access::all(), usage::all(), operators::all(), documents::all()];
@@ -32,6 +32,7 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         templates::schema::all(),
         tokens::schema::all(),
         replicas::schemas(),
+        quotas::schemas(),
         store::schemas(),
         events::schema::all(),
         problem::schemas(),

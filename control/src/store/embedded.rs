@@ -3,6 +3,7 @@
 //! commits them in batches. It must not know what sessions mean beyond their id, label and
 //! workspace.
 
+mod quotas;
 mod tables;
 mod views;
 mod writer;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 use portico_core::activity::Activity;
 use portico_core::label::SessionId;
 use portico_core::limits;
+use portico_core::quota::{Batch, Total};
 use portico_core::record::{Document, DocumentKey, Kind, Record};
 use portico_core::session::Name;
 use portico_core::usage::Usage;
@@ -155,6 +157,11 @@ impl Store for Embedded {
         let all = all.map(|(name, (_, note))| Beat { name: name.clone(), note: note.clone() });
         let all = all.collect();
         Box::pin(async { Ok(all) })
+    }
+
+    fn charge_quotas(&self, batch: Batch) -> Answer<'_, Vec<Total>> {
+        let database = self.database.clone();
+        Box::pin(blocking(move || quotas::charge(&database, &batch)))
     }
 
     fn identity(&self) -> Answer<'_, Arc<str>> {

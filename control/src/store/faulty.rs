@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use portico_core::activity::Activity;
 use portico_core::label::SessionId;
+use portico_core::quota::{Batch, Total};
 use portico_core::record::{Document, DocumentKey, Kind, Record};
 use portico_core::session::Name;
 use portico_core::usage::Usage;
@@ -73,6 +74,10 @@ impl Store for Faulty {
 
     fn usage(&self, query: UsageQuery) -> Answer<'_, Vec<Usage>> {
         self.inner.usage(query)
+    }
+
+    fn charge_quotas(&self, batch: Batch) -> Answer<'_, Vec<Total>> {
+        self.inner.charge_quotas(batch)
     }
 
     fn write(&self, write: Write, by: Author) -> Answer<'_, Result<Stored, Conflict>> {

@@ -44,6 +44,7 @@ mod reads;
 mod follow;
 
 mod usage;
+mod quotas;
 
 mod failure;
 
@@ -55,6 +56,7 @@ use ::redis::{Pipeline, Value};
 use portico_core::activity::Activity;
 use portico_core::label::SessionId;
 use portico_core::limits;
+use portico_core::quota::{Batch, Total};
 use portico_core::record::{Document, DocumentKey, Kind, Record};
 use portico_core::session::Name;
 use portico_core::usage::Usage;
@@ -72,6 +74,7 @@ pub use health::Report;
 use keys::Keys;
 use line::{Reader, Which, in_time};
 pub use options::RedisOptions;
+use quotas::Quotas;
 use scripts::{Call, Outcome};
 use server::{Purpose, Server};
 use writer::Job;
@@ -81,7 +84,7 @@ use writer::Job;
 pub const ACL_RULES: &str = "+@connection +info +role +wait +time +mget +mset +get +set +exists \
     +script|load +eval +evalsha +hget +hmget +hgetall +hset +hdel +hexists +zadd +zrem +zrange \
     +zrangebyscore +zremrangebyscore +zcard +zlexcount +zpopmin +xadd +xrange +xread +hlen \
-    +getrange +bitfield +expireat +config|get +cluster|slots +cluster|keyslot";
+    +getrange +bitfield +expireat +hincrby +pexpire +config|get +cluster|slots +cluster|keyslot";
 
 /// Of the keys and what is in them. A store of another form is refused.
 const FORM_NOW: &str = "1";
@@ -91,6 +94,7 @@ pub struct Redis {
     reader: Reader,
     follow: Follow,
     queue: mpsc::Sender<Job>,
+    quotas: Quotas,
     bounds: Bounds,
 }
 
@@ -113,7 +117,8 @@ impl Redis {
         let (queue, jobs) = mpsc::channel(limits::STORE_QUEUE_MAX);
         tokio::spawn(writer::run(server.clone(), jobs));
         let (reader, follow) = (Reader::new(server.clone()), Follow::default());
-        Ok((Self { server, reader, follow, queue, bounds }, report))
+        let quotas = Quotas::new(server.clone());
+        Ok((Self { server, reader, follow, queue, quotas, bounds }, report))
     }
 
     async fn write_now(
@@ -257,6 +262,10 @@ impl Store for Redis {
 
     fn beating(&self) -> Answer<'_, Vec<Beat>> {
         Box::pin(self.beating_now())
+    }
+
+    fn charge_quotas(&self, batch: Batch) -> Answer<'_, Vec<Total>> {
+        Box::pin(async move { self.quotas.charge(&batch).await })
     }
 
     fn identity(&self) -> Answer<'_, Arc<str>> {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use portico_core::activity::Activity;
 use portico_core::label::SessionId;
 use portico_core::limits;
+use portico_core::quota::{Batch, Total};
 use portico_core::record::{Document, DocumentKey, Kind, Record};
 use portico_core::session::Name;
 use portico_core::usage::Usage;
@@ -112,6 +113,10 @@ impl Store for Viewed {
     /// Nobody is known to live while the store is away; the list itself is.
     fn beating(&self) -> Answer<'_, Vec<Beat>> {
         Box::pin(self.read(self.store.beating(), |_| Vec::new()))
+    }
+
+    fn charge_quotas(&self, batch: Batch) -> Answer<'_, Vec<Total>> {
+        self.store.charge_quotas(batch)
     }
 
     fn identity(&self) -> Answer<'_, Arc<str>> {

@@ -1,7 +1,7 @@
 //! From the API into the table: what is published, how soon, and what happens on a gap.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -14,6 +14,7 @@ use portico_control::store::{
 };
 use portico_core::activity::Activity;
 use portico_core::label::{Label, SessionId};
+use portico_core::quota::{Batch, Total};
 use portico_core::record::{Document, DocumentKey, Kind, Record};
 use portico_core::route::{Entry, RouteTable};
 use portico_core::session::{Name, Session, State};
@@ -124,11 +125,24 @@ fn renamed(template: &Session, id: &str) -> Session {
 }
 
 /// A store whose log cannot be read while `broken` says so; everything else is the real one.
-struct Faulty {
+pub struct Faulty {
     inner: Arc<dyn Store>,
-    broken: AtomicBool,
+    pub broken: AtomicBool,
     /// One session of the snapshot and the change at position 2, as a newer Portico leaves them.
     unreadable: AtomicBool,
+    /// Done before quotas are charged.
+    pub meanwhile: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl Faulty {
+    pub fn new(inner: Arc<dyn Store>) -> Self {
+        Self {
+            inner,
+            broken: AtomicBool::new(false),
+            unreadable: AtomicBool::new(false),
+            meanwhile: OnceLock::new(),
+        }
+    }
 }
 
 impl Store for Faulty {
@@ -199,6 +213,16 @@ impl Store for Faulty {
         self.inner.beating()
     }
 
+    fn charge_quotas(&self, batch: Batch) -> Answer<'_, Vec<Total>> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Box::pin(async { Err(StoreError::Ended) });
+        }
+        if let Some(meanwhile) = self.meanwhile.get() {
+            meanwhile();
+        }
+        self.inner.charge_quotas(batch)
+    }
+
     fn identity(&self) -> Answer<'_, Arc<str>> {
         self.inner.identity()
     }
@@ -213,11 +237,8 @@ fn while_the_store_fails_the_table_stays_and_then_catches_up() {
     let world = World::start();
     let mut client = world.client();
     client.create(r#""id":"one""#);
-    let store = Arc::new(Faulty {
-        inner: world.store.clone(),
-        broken: AtomicBool::new(true),
-        unreadable: AtomicBool::new(false),
-    });
+    let inner = Faulty::new(world.store.clone());
+    let store = Arc::new(Faulty { broken: AtomicBool::new(true), ..inner });
     let table = Arc::new(ArcSwap::from_pointee(RouteTable::default()));
     let feed = world
         .block_on(feed::start(store.clone(), routes(&table), FeedSettings::default()))
@@ -235,8 +256,8 @@ fn what_cannot_be_read_is_counted_and_stops_nothing() {
     let world = World::start();
     let mut client = world.client();
     client.create(r#""id":"one""#);
-    let (inner, broken) = (world.store.clone(), AtomicBool::new(false));
-    let store = Arc::new(Faulty { inner, broken, unreadable: AtomicBool::new(true) });
+    let inner = Faulty::new(world.store.clone());
+    let store = Arc::new(Faulty { unreadable: AtomicBool::new(true), ..inner });
     let table = Arc::new(ArcSwap::from_pointee(RouteTable::default()));
     let feed = feed::start(store, routes(&table), FeedSettings::default());
     let feed = world.block_on(feed).unwrap();

@@ -17,6 +17,7 @@ use portico_control::token::{Keyring, Token};
 use portico_core::access::Policy;
 use portico_core::domain::Domains;
 use portico_core::network::UpstreamNetworks;
+use portico_core::quota::Ledger;
 use portico_core::route::{Entry, RouteTable};
 use portico_core::session::Routing;
 use portico_core::template::Catalogue;
@@ -37,6 +38,7 @@ pub struct World {
     pub metrics: prometheus::Registry,
     pub rules: SharedRules,
     pub access: SharedAccess,
+    pub quotas: Arc<Ledger>,
     keyring: Keyring,
     runtime: Runtime,
     _directory: TempDir,
@@ -74,6 +76,7 @@ impl World {
         let rules = SharedRules::new(AllowList::All, Catalogue::builtin());
         let (events, events_follower) = Events::new();
         let access = SharedAccess::default();
+        let quotas = Arc::<Ledger>::default();
         let mut settings = ApiSettings {
             domains: Domains::new("https://connect.example.com", None, Some("example.com"))
                 .unwrap(),
@@ -91,6 +94,7 @@ impl World {
             keyring: keyring.clone(),
             rules: rules.clone(),
             events,
+            quotas: quotas.clone(),
             metrics: metrics.clone(),
         };
         change(&mut settings);
@@ -119,6 +123,7 @@ impl World {
             metrics,
             rules,
             access,
+            quotas,
             keyring,
             runtime,
             _directory: directory,

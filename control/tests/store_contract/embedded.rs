@@ -14,6 +14,7 @@ use portico_core::record::{Record, Version};
 use tempfile::TempDir;
 
 use crate::more_rules::redeem;
+use crate::quota_rules::counted_again;
 use crate::rules::{create, id, session};
 use crate::usage_rules::{add, all, batch, row};
 
@@ -64,6 +65,21 @@ async fn usage_is_there_when_opened_again_and_is_not_added_again() {
         let store = store::open(&url).await.unwrap();
         assert_eq!(add(&store, batch("w1", 1, vec![row(5)])).await, added);
         assert_eq!(all(&store).await, [row(5)]);
+    }
+}
+
+#[tokio::test]
+async fn what_quotas_have_counted_is_there_when_opened_again() {
+    let directory = TempDir::new().unwrap();
+    let url = url(directory.path());
+    for number in 1..=2 {
+        let store = store::open(&url).await.unwrap();
+        assert_eq!(counted_again(&store, number).await, 10 * number);
+        assert_eq!(
+            counted_again(&store, number).await,
+            10 * number,
+            "also which batches they were"
+        );
     }
 }
 

@@ -38,6 +38,7 @@ fn settings() -> ApiSettings {
         keyring: Keyring::new(None),
         rules: SharedRules::new(AllowList::All, Catalogue::builtin()),
         events: Events::new().0,
+        quotas: Default::default(),
         metrics: prometheus::Registry::new(),
     }
 }

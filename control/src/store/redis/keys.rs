@@ -1,12 +1,14 @@
 //! The names of everything that Portico keeps in a Redis. All of them carry one hash tag, the
 //! prefix in braces, so that in a Cluster they are in one slot and a script may change them in one
-//! step. There is a fixed number of them, and two for each hour of usage: none has a session's or a
-//! workspace's name in it.
+//! step. There is a fixed number of them, two for each hour of usage, and those of quotas, which
+//! expire: none has a session's or a workspace's name in it, but for accounts of quotas.
 
+use portico_core::quota::WindowKey;
 use portico_core::record::Kind;
 use portico_core::session::Name;
 use portico_core::usage::Hour;
 
+use super::super::quotas;
 use super::Failure;
 
 /// Parts of the keys' names, in the order in which the scripts take them.
@@ -135,6 +137,16 @@ impl Keys {
         ];
         let hours = hours.iter().flat_map(|hour| [self.usage_rows(*hour), self.usage_slots(*hour)]);
         fixed.into_iter().chain(hours).collect()
+    }
+
+    /// What is counted in a window of a quota's account; a hash.
+    pub fn quota(&self, of: &WindowKey) -> String {
+        self.key(&format!("quota:{}", quotas::name(of)))
+    }
+
+    /// The number of the last batch that a process has counted; a string.
+    pub fn quota_writer(&self, writer: &Name) -> String {
+        self.key(&format!("quota-writer:{writer}"))
     }
 
     /// What a script is given, but for the documents.

@@ -112,12 +112,17 @@ pub enum Which {
 /// The connection that all reads share, made anew when it breaks.
 pub struct Reader {
     server: Arc<Server>,
+    purpose: Purpose,
     line: Mutex<Option<Line>>,
 }
 
 impl Reader {
     pub fn new(server: Arc<Server>) -> Self {
-        Self { server, line: Mutex::new(None) }
+        Self::for_purpose(server, Purpose::READ)
+    }
+
+    pub fn for_purpose(server: Arc<Server>, purpose: Purpose) -> Self {
+        Self { server, purpose, line: Mutex::new(None) }
     }
 
     /// Of the store that was opened. Asks once more, on a new connection, where the first one turns
@@ -178,7 +183,7 @@ impl Reader {
         if let Some(line) = &*place {
             return Ok(line.clone());
         }
-        let line = self.server.connect(Purpose::READ).await?;
+        let line = self.server.connect(self.purpose).await?;
         Ok(place.insert(line).clone())
     }
 

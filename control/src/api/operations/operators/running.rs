@@ -3,11 +3,11 @@
 use super::super::super::operation::Method::{Get, Post};
 use super::super::super::operation::{Answer, Content, Operation, Parameter, Tag};
 use super::super::super::problem::Kind;
-use super::super::super::{events, replicas, schema, store};
-use crate::token::Scope::{Admin, SessionsRead};
+use super::super::super::{events, quotas, replicas, schema, store};
+use crate::token::Scope::{Admin, SessionsRead, UsageRead};
 
 pub fn all() -> Vec<Operation> {
-    vec![listen(), list(), audit(), accept()]
+    vec![listen(), list(), list_quotas(), audit(), accept()]
 }
 
 fn listen() -> Operation {
@@ -39,6 +39,19 @@ fn list() -> Operation {
         .named("listReplicas", Tag::Operations, "List replicas")
         .needing(&[SessionsRead])
         .answering(Answer::json(200, "Replicas", "All that have started and not ended."))
+}
+
+fn list_quotas() -> Operation {
+    Operation::new(Get, "/v1/quotas", quotas::list)
+        .named("listQuotas", Tag::Operations, "Read the traffic quotas")
+        .described(
+            "The policy in force, and the accounts that have used 80 % of a quota or more, the \
+             fullest first: as this replica knows them, which are those that had traffic through \
+             it, with what all replicas have counted. Not for a token that is bound to workspaces.",
+        )
+        .needing(&[UsageRead])
+        .answering(Answer::json(200, "Quotas", "The policy and the accounts."))
+        .refusing([Kind::OutOfBounds])
 }
 
 fn audit() -> Operation {

@@ -1,0 +1,358 @@
+//! All accounts of a process, the policy that they follow, and what is to be said of them: to the
+//! store, to the log and to an operator.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
+
+use super::account::Account;
+use super::extract::{Known, Value};
+use super::policy::{Bucket, Policy, Quotas};
+use super::share::{Delta, Total, WindowKey};
+use super::standing::Standing;
+use super::window::Part;
+use crate::limits;
+use crate::session::Timestamp;
+
+#[derive(Debug)]
+pub struct Ledger {
+    /// Written only when the policy is replaced.
+    shelves: RwLock<Shelves>,
+    hasher: RandomState,
+    accounts: AtomicUsize,
+    accounts_max: usize,
+    is_idle: AtomicBool,
+    wanted: Arc<AtomicBool>,
+    generation: AtomicU64,
+    replicas: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Shelves {
+    policy: Arc<Policy>,
+    shelves: Vec<Shelf>,
+}
+
+/// The accounts of one bucket.
+#[derive(Debug)]
+struct Shelf {
+    quotas: Quotas,
+    drawers: [Drawer; DRAWERS],
+    overflow: Arc<Account>,
+}
+
+type Drawer = Mutex<HashMap<Box<str>, Arc<Account>>>;
+
+/// So that workers seldom meet: each request opens one drawer of each bucket, for a look.
+const DRAWERS: usize = 16;
+
+/// What one request or relay is counted in. Cheap where there is none.
+#[derive(Debug, Clone, Default)]
+pub struct Accounts(Box<[Arc<Account>]>);
+
+impl Accounts {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Account>> {
+        self.0.iter()
+    }
+
+    /// Bytes went through, in either direction.
+    pub fn charge(&self, bytes: u64) {
+        self.0.iter().for_each(|account| account.charge(bytes));
+    }
+
+    /// The sternest of all.
+    pub fn standing(&self, now: Timestamp) -> Standing {
+        let standings = self.0.iter().map(|account| account.standing(now));
+        standings.fold(Standing::Open, Standing::and)
+    }
+
+    /// Where it is throttled: how long to wait after these bytes. `microseconds` as in
+    /// `Account::pace`.
+    pub fn pace(
+        &self,
+        bytes: u64,
+        now: Timestamp,
+        microseconds: u64,
+        share: NonZeroU64,
+    ) -> Duration {
+        let wait = |account: &Arc<Account>| match account.standing(now) {
+            Standing::Throttled { bytes_per_second, .. } => {
+                let part = bytes_per_second.get().div_ceil(share.get());
+                let part = NonZeroU64::new(part).unwrap_or(NonZeroU64::MIN);
+                account.pace(bytes, part, microseconds)
+            }
+            Standing::Open | Standing::Warned { .. } | Standing::Denied { .. } => Duration::ZERO,
+        };
+        self.0.iter().map(wait).max().unwrap_or_default()
+    }
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self::with_room(Policy::default(), limits::QUOTA_ACCOUNTS_MAX)
+    }
+}
+
+impl Ledger {
+    pub fn new(policy: Policy) -> Self {
+        Self::with_room(policy, limits::QUOTA_ACCOUNTS_MAX)
+    }
+
+    /// For so many accounts besides the overflow accounts, so that tests need not open all.
+    pub fn with_room(policy: Policy, accounts_max: usize) -> Self {
+        let ledger = Self {
+            shelves: RwLock::default(),
+            hasher: RandomState::new(),
+            accounts: AtomicUsize::new(0),
+            accounts_max,
+            is_idle: AtomicBool::new(true),
+            wanted: Arc::default(),
+            generation: AtomicU64::new(0),
+            replicas: AtomicU64::new(1),
+        };
+        ledger.replace(policy, Timestamp(0));
+        ledger
+    }
+
+    /// Whether nothing is counted: without a policy all of this costs one load.
+    pub fn is_idle(&self) -> bool {
+        self.is_idle.load(Relaxed)
+    }
+
+    pub fn policy(&self) -> Arc<Policy> {
+        self.read().policy.clone()
+    }
+
+    /// Another one with each policy: what was opened before follows the buckets of the one before.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Relaxed)
+    }
+
+    /// How many replicas share a pace.
+    pub fn share(&self) -> NonZeroU64 {
+        NonZeroU64::new(self.replicas.load(Relaxed)).unwrap_or(NonZeroU64::MIN)
+    }
+
+    pub fn set_share(&self, replicas: NonZeroU64) {
+        self.replicas.store(replicas.get(), Relaxed);
+    }
+
+    /// What a request is counted in, and what comes of it.
+    pub fn open(&self, known: &Known<'_>, now: Timestamp) -> Accounts {
+        if self.is_idle() {
+            return Accounts::default();
+        }
+        let shelves = self.read();
+        let accounts = shelves.policy.extract(known).filter_map(|(at, value)| {
+            let shelf = shelves.shelves.get(at)?;
+            let account = self.account(shelf, &shelves.policy.buckets[at], &value);
+            account.touched.fetch_max(now.0, Relaxed);
+            Some(account)
+        });
+        Accounts(accounts.collect())
+    }
+
+    fn account(&self, shelf: &Shelf, bucket: &Bucket, value: &Value<'_>) -> Arc<Account> {
+        let mut drawer = self.drawer(shelf, &value.text);
+        if let Some(account) = drawer.get(value.text.as_ref()) {
+            return account.clone();
+        }
+        if self.accounts.fetch_add(1, Relaxed) >= self.accounts_max {
+            self.accounts.fetch_sub(1, Relaxed);
+            return shelf.overflow.clone();
+        }
+        let text: Box<str> = value.text.as_ref().into();
+        let (quotas, wanted) = (shelf.quotas.clone(), self.wanted.clone());
+        let account =
+            Account::new(bucket.name.clone(), text.clone(), value.is_private, quotas, wanted);
+        let account = Arc::new(account);
+        drawer.insert(text, account.clone());
+        account
+    }
+
+    /// Another policy. Buckets that are told apart as before keep their accounts, and what is
+    /// counted in windows that they have still.
+    pub fn replace(&self, policy: Policy, now: Timestamp) {
+        let mut shelves = self.shelves.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::take(&mut *shelves);
+        let mut old: Vec<_> =
+            before.policy.buckets.iter().cloned().zip(before.shelves).map(Some).collect();
+        shelves.shelves = policy
+            .buckets
+            .iter()
+            .map(|bucket| {
+                let quotas: Quotas = bucket.quotas.as_slice().into();
+                let alike = |old: &&mut Option<(Bucket, Shelf)>| {
+                    old.as_ref().is_some_and(|(other, _)| other.counts_like(bucket))
+                };
+                match old.iter_mut().find(alike).and_then(Option::take) {
+                    Some((_, mut shelf)) => {
+                        shelf.each(|account| account.replace(quotas.clone(), now));
+                        shelf.quotas = quotas;
+                        shelf
+                    }
+                    None => self.shelf(bucket, quotas),
+                }
+            })
+            .collect();
+        // Who still holds one of these is not held up by it any more.
+        for (_, shelf) in old.into_iter().flatten() {
+            let mut gone = 0;
+            shelf.each(|account| {
+                gone += usize::from(!account.value.is_empty());
+                account.replace(Quotas::default(), now);
+            });
+            self.accounts.fetch_sub(gone, Relaxed);
+        }
+        self.is_idle.store(policy.is_empty(), Relaxed);
+        shelves.policy = Arc::new(policy);
+        self.generation.fetch_add(1, Relaxed);
+    }
+
+    fn shelf(&self, bucket: &Bucket, quotas: Quotas) -> Shelf {
+        let (name, wanted) = (bucket.name.clone(), self.wanted.clone());
+        let overflow = Account::new(name, Box::default(), false, quotas.clone(), wanted);
+        Shelf { quotas, drawers: Default::default(), overflow: Arc::new(overflow) }
+    }
+
+    /// Whether an account has gathered so much that the store should know before the interval is
+    /// over. Asks once: the answer is no again after it was yes.
+    pub fn wants_sync(&self) -> bool {
+        self.wanted.load(Relaxed) && self.wanted.swap(false, Relaxed)
+    }
+
+    /// What the store does not know yet, the most urgent first, at most `QUOTA_DELTAS_MAX`; as much
+    /// again may be left. To be called only after the answer to the deltas before was applied.
+    pub fn take_deltas(&self, now: Timestamp) -> Vec<Delta> {
+        let mut behind = self.select(Account::is_behind);
+        if behind.len() > limits::QUOTA_DELTAS_MAX {
+            behind.sort_by_cached_key(|account| std::cmp::Reverse(account.urgency()));
+        }
+        let mut deltas = Vec::new();
+        for account in behind {
+            let mut books = account.books();
+            if deltas.len() + books.windows() > limits::QUOTA_DELTAS_MAX {
+                break;
+            }
+            account.update(&mut books, now);
+            let told = books.take(now).into_iter().map(|(span, parts)| {
+                let (bucket, value) = (account.bucket.clone(), account.value.clone());
+                Delta { of: WindowKey { bucket, value, span }, parts }
+            });
+            deltas.extend(told);
+            account.update(&mut books, now);
+        }
+        deltas
+    }
+
+    /// The store's answer to the deltas that were taken last, in their order.
+    pub fn apply(&self, totals: &[Total], now: Timestamp) {
+        let shelves = self.read();
+        let of_one = |a: &Total, b: &Total| a.of.bucket == b.of.bucket && a.of.value == b.of.value;
+        for totals in totals.chunk_by(of_one) {
+            let key = &totals[0].of;
+            let at = shelves.policy.buckets.iter().position(|bucket| bucket.name == key.bucket);
+            let Some(shelf) = at.and_then(|at| shelves.shelves.get(at)) else { continue };
+            let account = match &*key.value {
+                "" => shelf.overflow.clone(),
+                value => match self.drawer(shelf, value).get(value) {
+                    Some(account) => account.clone(),
+                    None => continue,
+                },
+            };
+            let mut books = account.books();
+            account.update(&mut books, now);
+            books.learn(
+                totals.iter().map(|total| -> (_, &[Part]) { (total.of.span, &total.parts) }),
+            );
+            account.update(&mut books, now);
+        }
+    }
+
+    /// Lets go of accounts without traffic where there are too many: those first that were not used
+    /// for longest, and none that is over a quota, in use, or not told to the store. One that comes
+    /// back asks the store what it had. Answers how many went.
+    pub fn sweep(&self) -> usize {
+        let high = self.accounts_max / 8 * 7;
+        if self.accounts.load(Relaxed) < high.max(1) {
+            return 0;
+        }
+        let wanted = self.accounts.load(Relaxed) - self.accounts_max / 4 * 3;
+        let shelves = self.read();
+        let mut idle = Vec::new();
+        for (at, shelf) in shelves.shelves.iter().enumerate() {
+            for drawer in &shelf.drawers {
+                let drawer = locked(drawer);
+                let accounts = drawer.values().filter(|account| is_idle(account));
+                idle.extend(accounts.map(|a| (a.touched.load(Relaxed), at, a.value.clone())));
+            }
+        }
+        idle.sort_unstable();
+        let mut gone = 0;
+        for (_, at, value) in idle.into_iter().take(wanted) {
+            let mut drawer = self.drawer(&shelves.shelves[at], &value);
+            // Somebody may have come for it meanwhile; from here on nobody can.
+            if drawer.get(&value).is_some_and(is_idle) {
+                drawer.remove(&value);
+                gone += 1;
+            }
+        }
+        self.accounts.fetch_sub(gone, Relaxed);
+        gone
+    }
+
+    pub fn accounts(&self) -> usize {
+        self.accounts.load(Relaxed)
+    }
+
+    /// Those that are wanted, outside of all locks.
+    pub(super) fn select(&self, wanted: impl Fn(&Account) -> bool) -> Vec<Arc<Account>> {
+        let mut selected = Vec::new();
+        for shelf in &self.read().shelves {
+            shelf.each(|account| {
+                if wanted(account) {
+                    selected.push(account.clone());
+                }
+            });
+        }
+        selected
+    }
+
+    fn drawer<'s>(
+        &self,
+        shelf: &'s Shelf,
+        value: &str,
+    ) -> MutexGuard<'s, HashMap<Box<str>, Arc<Account>>> {
+        locked(&shelf.drawers[self.hasher.hash_one(value) as usize % DRAWERS])
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Shelves> {
+        self.shelves.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shelf {
+    fn each(&self, mut visit: impl FnMut(&Arc<Account>)) {
+        visit(&self.overflow);
+        for drawer in &self.drawers {
+            locked(drawer).values().for_each(&mut visit);
+        }
+    }
+}
+
+/// One insertion or removal at a time, so what a panic left is as good as any.
+fn locked(drawer: &Drawer) -> MutexGuard<'_, HashMap<Box<str>, Arc<Account>>> {
+    drawer.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Nobody else holds it, and nothing is lost with it.
+fn is_idle(account: &Arc<Account>) -> bool {
+    Arc::strong_count(account) == 1 && !account.is_busy() && account.books().is_told()
+}
