@@ -59,11 +59,13 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::routing::MethodRouter;
 use portico_core::access::Policy;
 use portico_core::domain::Domains;
+use portico_core::limits;
 use portico_core::network::UpstreamNetworks;
 use portico_core::quota::Ledger;
 use portico_core::session::Routing;
 use portico_core::template::Catalogue;
 use portico_core::workspace::AllowList;
+use tokio::sync::Semaphore;
 
 pub use crate::access::SharedAccess;
 use crate::events::Events;
@@ -107,6 +109,7 @@ struct Api {
     counters: Counters,
     failures: Failures,
     listeners: Listeners,
+    usage_reads: Semaphore,
 }
 
 /// All of the API, to be served on a listener of its own, with the addresses of its clients.
@@ -114,7 +117,8 @@ struct Api {
 pub fn router(settings: ApiSettings, store: Arc<dyn Store>) -> Router {
     let counters = Counters::register(&settings.metrics);
     let (failures, listeners) = (Failures::default(), Listeners::default());
-    let api = Arc::new(Api { settings, store, counters, failures, listeners });
+    let usage_reads = Semaphore::new(limits::USAGE_READS_MAX);
+    let api = Arc::new(Api { settings, store, counters, failures, listeners, usage_reads });
     let (mut open, mut closed) = (Router::new(), Router::new());
     for operation in operations::all() {
         let (path, access) = (operation.path, operation.access);

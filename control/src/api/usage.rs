@@ -58,6 +58,8 @@ pub async fn read(
     let sums = Sums { by: asked.by, step: asked.step, query: &asked.query };
     let is_csv = asked.format == Some(Format::Csv);
     let items_max = if is_csv { limits::USAGE_GROUPS_MAX } else { asked.items_max };
+    // Never closed; without a turn it would only be less bounded.
+    let _turn = api.usage_reads.acquire().await.ok();
     let reaches = |workspace: &Name| by.caller.reaches(workspace);
     let page = sums.page(&*api.store, reaches, asked.cursor.as_ref(), items_max).await?;
     let Some(page) = page.filter(|page| !is_csv || page.next.is_none()) else {

@@ -1,5 +1,5 @@
 //! Rows of the store, summed up by session, workspace or user, and by hour, day or all of the time.
-//! It reads a day at a time, so that what it holds is bounded by the rows of its answer.
+//! It reads some hours at a time, so that what it holds is bounded by the rows of its answer.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -49,7 +49,8 @@ pub struct Sums<'a> {
     pub query: &'a UsageQuery,
 }
 
-const DAY: u32 = limits::USAGE_HOURS_PER_READ_MAX;
+const DAY: u32 = 24;
+const READ: u32 = limits::USAGE_HOURS_PER_READ_MAX;
 
 impl Sums<'_> {
     /// Those behind a group, of the workspaces that are reached. None where there are more than can
@@ -63,14 +64,14 @@ impl Sums<'_> {
     ) -> Result<Option<Page>, StoreError> {
         let (from, until) = self.kept();
         let mut groups = BTreeMap::<Group, Counted>::new();
-        // Groups of a day are whole when the day is read; those before the cursor are not needed.
+        // What is before the cursor's day is not needed.
         let start = match (self.step, after) {
             (Step::Hour | Step::Day, Some(group)) => from.0.max(day(group.at).0),
             _ => from.0,
         };
         let mut next = start;
         while next < until.0 {
-            let end = until.0.min(day(Hour(next)).0 + DAY);
+            let end = until.0.min(next - next % READ + READ);
             let query = UsageQuery { from: Hour(next), until: Hour(end), ..self.query.clone() };
             for Usage { of, counted } in store.usage(query).await? {
                 if reaches(&of.workspace) {
@@ -80,7 +81,12 @@ impl Sums<'_> {
             if groups.len() > limits::USAGE_GROUPS_MAX {
                 return Ok(None);
             }
-            if self.step != Step::Total && behind(&groups, after).count() > items_max {
+            let is_whole = match self.step {
+                Step::Hour => true,
+                Step::Day => end % DAY == 0,
+                Step::Total => false,
+            };
+            if is_whole && behind(&groups, after).count() > items_max {
                 break;
             }
             next = end;

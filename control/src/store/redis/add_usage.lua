@@ -11,11 +11,8 @@ local function take()
   return ARGV[next_argument - 1]
 end
 
-local function place(index)
-  return string.format('#%.0f', index)
-end
-
--- The rows of an hour are equally long, one behind the other; its slots say whose is where.
+-- The rows of an hour are equally long, one behind the other; its slots say whose is where. A Redis
+-- has no longer strings than 512 MB, so that places are numbers which Lua prints as they are.
 local function count(rows, slots, whose, minimum, sums)
   local slot = redis.call('HGET', slots, whose)
   if not slot then
@@ -25,15 +22,15 @@ local function count(rows, slots, whose, minimum, sums)
   local first = tonumber(slot) * row_numbers
   local steps = { 'OVERFLOW', 'SAT' }
   for index, more in string.gmatch(sums, '(%d+) (%d+)') do
-    for _, word in ipairs({ 'INCRBY', 'i64', place(first + index), more }) do
-      steps[#steps + 1] = word
-    end
+    local last = #steps
+    steps[last + 1], steps[last + 2] = 'INCRBY', 'i64'
+    steps[last + 3], steps[last + 4] = '#' .. first + index, more
   end
   if #steps > 2 then
     redis.call('BITFIELD', rows, unpack(steps))
   end
   if minimum ~= '0' then
-    local last = place(first + row_numbers - 1)
+    local last = '#' .. first + row_numbers - 1
     local before = redis.call('BITFIELD', rows, 'GET', 'i64', last)[1]
     if before == 0 or tonumber(minimum) < before then
       redis.call('BITFIELD', rows, 'SET', 'i64', last, minimum)
