@@ -23,6 +23,9 @@ use crate::socket::Socket;
 /// How many tallies there may be, unless the loader says otherwise.
 const TALLIES_MAX: u32 = 131_072;
 
+/// Longer round trips are counted as this one: the last bucket is open.
+const RTT_US_MAX: u32 = (1 << RTT_BUCKETS) - 1;
+
 /// What is kept of each socket; the kernel frees it with the socket.
 #[btf_map]
 static SOCKETS: SkStorage<Socket> = SkStorage::new();
@@ -61,6 +64,13 @@ pub fn count(fault: Fault) {
 #[inline(always)]
 pub fn tally(key: u64) -> Option<Tallied> {
     TALLIES.get_ptr_mut(&key).and_then(NonNull::new).map(Tallied)
+}
+
+/// A store that is not joined with its neighbours.
+#[inline(always)]
+pub fn store<T>(place: &mut T, value: T) {
+    // SAFETY: a reference is valid for a write, and what is kept of a socket needs no drop.
+    unsafe { ptr::write_volatile(place, value) };
 }
 
 #[inline(always)]
@@ -130,17 +140,26 @@ impl Tallied {
         if rtt_us == 0 {
             return;
         }
+        let rtt_us = rtt_us.min(RTT_US_MAX);
         let tally = self.0.as_ptr();
-        let bucket = (rtt_us.ilog2() as usize).min(RTT_BUCKETS - 1);
         // SAFETY: the fields of a value that is there, as in `add_u64`. The two times are written
         // without care for who else writes them: either is a sample of the same moment.
-        unsafe {
-            add_u32((&raw mut (*tally).rtt_histogram).cast::<u32>().add(bucket), 1);
-            (*tally).rtt_smoothed_us = rtt_us;
+        let read_back = unsafe {
             let least = (*tally).rtt_min_us;
             if least == 0 || rtt_us < least {
                 (*tally).rtt_min_us = rtt_us;
             }
+            ptr::write_volatile(&raw mut (*tally).rtt_smoothed_us, rtt_us);
+            ptr::read_volatile(&raw const (*tally).rtt_smoothed_us)
+        };
+        // Without CAP_PERFMON the verifier refuses an instruction that adds a variable to a pointer
+        // on one path and a constant on another, which is what becomes of a minimum. Of what is
+        // read from a map it knows nothing.
+        let bucket = (read_back | 1).ilog2() as usize;
+        if bucket < RTT_BUCKETS {
+            // SAFETY: as above, and the bucket exists.
+            let bucket = unsafe { (&raw mut (*tally).rtt_histogram).cast::<u32>().add(bucket) };
+            add_u32(bucket, 1);
         }
     }
 }
