@@ -5,8 +5,9 @@ use core::intrinsics::{AtomicOrdering, atomic_xadd};
 use core::ptr::{self, NonNull};
 
 use aya_ebpf::bindings::{
-    BPF_F_NO_PREALLOC, BPF_SK_STORAGE_GET_F_CREATE, BPF_SOCK_OPS_RTT_CB_FLAG,
-    BPF_SOCK_OPS_STATE_CB_FLAG, bpf_sock, bpf_sock_ops, bpf_sockopt, bpf_tcp_sock,
+    BPF_F_NO_PREALLOC, BPF_SK_STORAGE_GET_F_CREATE, BPF_SOCK_OPS_PARSE_ALL_HDR_OPT_CB_FLAG,
+    BPF_SOCK_OPS_RTT_CB_FLAG, BPF_SOCK_OPS_STATE_CB_FLAG, bpf_sock, bpf_sock_ops, bpf_sockopt,
+    bpf_tcp_sock,
 };
 use aya_ebpf::btf_maps::SkStorage;
 use aya_ebpf::helpers::generated::{
@@ -240,6 +241,17 @@ impl Tcp {
     }
 }
 
+/// The flag in a segment's header (RFC 9293 section 3.1).
+const FIN: u32 = 1;
+
+/// What the kernel calls about.
+pub enum Interest {
+    /// Changes of state, and round trips.
+    Life,
+    /// Every segment that comes.
+    Segments,
+}
+
 /// A call of `sock_ops`.
 pub struct Callback(*mut bpf_sock_ops);
 
@@ -274,10 +286,20 @@ impl Callback {
             .map(Sock)
     }
 
-    /// Asks to be called about changes of state and round trips; others may have asked for more.
+    /// Whether the segment that this is about carries a FIN.
     #[inline(always)]
-    pub fn subscribe(&self) -> Result<(), Fault> {
-        let ours = BPF_SOCK_OPS_STATE_CB_FLAG | BPF_SOCK_OPS_RTT_CB_FLAG;
+    pub fn has_fin(&self) -> bool {
+        // SAFETY: as in `what`.
+        unsafe { ptr::read_volatile(&raw const (*self.0).skb_tcp_flags) & FIN != 0 }
+    }
+
+    /// Asks to be called; others may have asked for more.
+    #[inline(always)]
+    pub fn subscribe(&self, interest: Interest) -> Result<(), Fault> {
+        let ours = match interest {
+            Interest::Life => BPF_SOCK_OPS_STATE_CB_FLAG | BPF_SOCK_OPS_RTT_CB_FLAG,
+            Interest::Segments => BPF_SOCK_OPS_PARSE_ALL_HDR_OPT_CB_FLAG,
+        };
         // SAFETY: as in `what`.
         let flags = unsafe { ptr::read_volatile(&raw const (*self.0).bpf_sock_ops_cb_flags) };
         // SAFETY: the context that the kernel called with.

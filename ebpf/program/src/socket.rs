@@ -42,6 +42,9 @@ pub struct Socket {
     segments_out: u32,
     retransmits: u32,
     pub phase: Phase,
+    /// Whether a FIN of the peer has come since our own was sent.
+    fin_seen: u32,
+    _padding: u32,
 }
 
 impl Socket {
@@ -59,6 +62,7 @@ impl Socket {
         store(&mut self.fin_wait2_received, 0);
         self.skip_segments(tcp);
         store(&mut self.phase, Phase::Unrouted);
+        store(&mut self.fin_seen, 0);
     }
 
     #[inline(always)]
@@ -70,6 +74,11 @@ impl Socket {
     pub fn fin_acknowledged(&mut self, tcp: &Tcp) {
         self.out_base += 1;
         self.fin_wait2_received = tcp.bytes_received();
+    }
+
+    #[inline(always)]
+    pub fn fin_seen(&mut self) {
+        self.fin_seen = 1;
     }
 
     #[inline(always)]
@@ -152,14 +161,16 @@ impl Socket {
     /// From CLOSING and LAST_ACK a socket closes once our FIN is acknowledged, and also by a reset
     /// or a timeout: then something that was sent is not acknowledged. (Unless a closed window has
     /// kept all of the rest unsent: the payload is then one byte short.) From FIN_WAIT2 it closes
-    /// with the peer's FIN, and also when our side gives up on it: a FIN is then assumed if bytes
-    /// have come since our own was acknowledged, which may be one byte short as well. From
+    /// with the peer's FIN, and also when our side gives up on it: a FIN was received if one came
+    /// and if bytes have been counted since our own was acknowledged. From
     /// FIN_WAIT1 it closes only by a reset or a timeout, because an acknowledgement leads to
     /// FIN_WAIT2 first (`tcp_rcv_state_process()`, Linux 6.18).
     #[inline(always)]
     fn fins_at_close(&mut self, old: u32, tcp: &Tcp) {
         let ours = (old == BPF_TCP_CLOSING || old == BPF_TCP_LAST_ACK) && tcp.all_acknowledged();
-        let theirs = old == BPF_TCP_FIN_WAIT2 && tcp.bytes_received() > self.fin_wait2_received;
+        let theirs = old == BPF_TCP_FIN_WAIT2
+            && self.fin_seen != 0
+            && tcp.bytes_received() > self.fin_wait2_received;
         // Both are stored, always: one addition to either of two places would be refused by the
         // verifier without CAP_PERFMON.
         let (in_base, out_base) = (self.in_base + theirs as u64, self.out_base + ours as u64);
