@@ -96,7 +96,7 @@ pub struct Tally {
     pub retransmits: u64,
     /// The least of the sampled smoothed round-trip times; 0 is none.
     pub rtt_min_us: u32,
-    /// The sample that was taken last; 0 is none.
+    /// The sample that was taken last, at most `2^24 - 1` (17 seconds); 0 is none.
     pub rtt_smoothed_us: u32,
     /// Samples of the smoothed round-trip time by its binary logarithm: bucket `n` has those from
     /// `2^n` µs to below `2^(n+1)` µs, the first those of 0, too, and the last all that are longer.
@@ -175,8 +175,8 @@ pub enum Fault {
     Late = 0,
     /// The kernel had no memory for what is kept of a socket: the socket is not counted.
     NoStorage = 1,
-    /// A tag or look came for a socket that is not counted: it was established before the programs
-    /// were attached, is not yet established, or is no TCP socket. The call failed.
+    /// A tag came for a socket that is not counted: it was established before the programs were
+    /// attached, is not yet established, or is no TCP socket. The call failed.
     Unknown = 2,
     /// The kernel refused to call the programs about a socket: it is not counted.
     NoCallbacks = 3,

@@ -5,8 +5,9 @@ use core::intrinsics::{AtomicOrdering, atomic_xadd};
 use core::ptr::{self, NonNull};
 
 use aya_ebpf::bindings::{
-    BPF_F_NO_PREALLOC, BPF_SK_STORAGE_GET_F_CREATE, BPF_SOCK_OPS_RTT_CB_FLAG,
-    BPF_SOCK_OPS_STATE_CB_FLAG, bpf_sock, bpf_sock_ops, bpf_sockopt, bpf_tcp_sock,
+    BPF_F_NO_PREALLOC, BPF_SK_STORAGE_GET_F_CREATE, BPF_SOCK_OPS_PARSE_ALL_HDR_OPT_CB_FLAG,
+    BPF_SOCK_OPS_RTT_CB_FLAG, BPF_SOCK_OPS_STATE_CB_FLAG, bpf_sock, bpf_sock_ops, bpf_sockopt,
+    bpf_tcp_sock,
 };
 use aya_ebpf::btf_maps::SkStorage;
 use aya_ebpf::helpers::generated::{
@@ -22,6 +23,9 @@ use crate::socket::Socket;
 
 /// How many tallies there may be, unless the loader says otherwise.
 const TALLIES_MAX: u32 = 131_072;
+
+/// Longer round trips are counted as this one: the last bucket is open.
+const RTT_US_MAX: u32 = (1 << RTT_BUCKETS) - 1;
 
 /// What is kept of each socket; the kernel frees it with the socket.
 #[btf_map]
@@ -61,6 +65,13 @@ pub fn count(fault: Fault) {
 #[inline(always)]
 pub fn tally(key: u64) -> Option<Tallied> {
     TALLIES.get_ptr_mut(&key).and_then(NonNull::new).map(Tallied)
+}
+
+/// A store that is not joined with its neighbours.
+#[inline(always)]
+pub fn store<T>(place: &mut T, value: T) {
+    // SAFETY: a reference is valid for a write, and what is kept of a socket needs no drop.
+    unsafe { ptr::write_volatile(place, value) };
 }
 
 #[inline(always)]
@@ -130,17 +141,26 @@ impl Tallied {
         if rtt_us == 0 {
             return;
         }
+        let rtt_us = rtt_us.min(RTT_US_MAX);
         let tally = self.0.as_ptr();
-        let bucket = (rtt_us.ilog2() as usize).min(RTT_BUCKETS - 1);
         // SAFETY: the fields of a value that is there, as in `add_u64`. The two times are written
         // without care for who else writes them: either is a sample of the same moment.
-        unsafe {
-            add_u32((&raw mut (*tally).rtt_histogram).cast::<u32>().add(bucket), 1);
-            (*tally).rtt_smoothed_us = rtt_us;
+        let read_back = unsafe {
             let least = (*tally).rtt_min_us;
             if least == 0 || rtt_us < least {
                 (*tally).rtt_min_us = rtt_us;
             }
+            ptr::write_volatile(&raw mut (*tally).rtt_smoothed_us, rtt_us);
+            ptr::read_volatile(&raw const (*tally).rtt_smoothed_us)
+        };
+        // Without CAP_PERFMON the verifier refuses an instruction that adds a variable to a pointer
+        // on one path and a constant on another, which is what becomes of a minimum. Of what is
+        // read from a map it knows nothing.
+        let bucket = (read_back | 1).ilog2() as usize;
+        if bucket < RTT_BUCKETS {
+            // SAFETY: as above, and the bucket exists.
+            let bucket = unsafe { (&raw mut (*tally).rtt_histogram).cast::<u32>().add(bucket) };
+            add_u32(bucket, 1);
         }
     }
 }
@@ -202,7 +222,6 @@ counters! {
     bytes_received: bytes_received -> u64;
     bytes_acked: bytes_acked -> u64;
     segments_in: segs_in -> u32;
-    data_segments_in: data_segs_in -> u32;
     segments_out: segs_out -> u32;
     retransmits: total_retrans -> u32;
     srtt_eighths_us: srtt_us -> u32;
@@ -220,6 +239,17 @@ impl Tcp {
     pub fn all_acknowledged(&self) -> bool {
         self.sent_next() == self.sent_unacknowledged()
     }
+}
+
+/// The flag in a segment's header (RFC 9293 section 3.1).
+const FIN: u32 = 1;
+
+/// What the kernel calls about.
+pub enum Interest {
+    /// Changes of state, and round trips.
+    Life,
+    /// Every segment that comes.
+    Segments,
 }
 
 /// A call of `sock_ops`.
@@ -256,10 +286,20 @@ impl Callback {
             .map(Sock)
     }
 
-    /// Asks to be called about changes of state and round trips; others may have asked for more.
+    /// Whether the segment that this is about carries a FIN.
     #[inline(always)]
-    pub fn subscribe(&self) -> Result<(), Fault> {
-        let ours = BPF_SOCK_OPS_STATE_CB_FLAG | BPF_SOCK_OPS_RTT_CB_FLAG;
+    pub fn has_fin(&self) -> bool {
+        // SAFETY: as in `what`.
+        unsafe { ptr::read_volatile(&raw const (*self.0).skb_tcp_flags) & FIN != 0 }
+    }
+
+    /// Asks to be called; others may have asked for more.
+    #[inline(always)]
+    pub fn subscribe(&self, interest: Interest) -> Result<(), Fault> {
+        let ours = match interest {
+            Interest::Life => BPF_SOCK_OPS_STATE_CB_FLAG | BPF_SOCK_OPS_RTT_CB_FLAG,
+            Interest::Segments => BPF_SOCK_OPS_PARSE_ALL_HDR_OPT_CB_FLAG,
+        };
         // SAFETY: as in `what`.
         let flags = unsafe { ptr::read_volatile(&raw const (*self.0).bpf_sock_ops_cb_flags) };
         // SAFETY: the context that the kernel called with.

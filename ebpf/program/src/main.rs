@@ -19,15 +19,15 @@ mod kernel;
 mod socket;
 
 use aya_ebpf::bindings::{
-    BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_RTT_CB,
-    BPF_SOCK_OPS_STATE_CB, BPF_TCP_CLOSE, BPF_TCP_CLOSE_WAIT, BPF_TCP_CLOSING, BPF_TCP_ESTABLISHED,
-    BPF_TCP_FIN_WAIT1, BPF_TCP_FIN_WAIT2,
+    BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, BPF_SOCK_OPS_PARSE_HDR_OPT_CB,
+    BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_RTT_CB, BPF_SOCK_OPS_STATE_CB, BPF_TCP_CLOSE,
+    BPF_TCP_CLOSE_WAIT, BPF_TCP_CLOSING, BPF_TCP_ESTABLISHED, BPF_TCP_FIN_WAIT1, BPF_TCP_FIN_WAIT2,
 };
 use aya_ebpf::macros::{cgroup_sockopt, sock_ops};
 use aya_ebpf::programs::{SockOpsContext, SockoptContext};
 use portico_ebpf::{Fault, LEVEL, LOOK, TAG, Tag, UNROUTED_ACCEPTED, UNROUTED_CONNECTED};
 
-use kernel::{Callback, SocketOption};
+use kernel::{Callback, Interest, SocketOption};
 use socket::Phase;
 
 /// How long a socket is left alone after a sample of its round-trip time.
@@ -71,6 +71,7 @@ fn hear(callback: &Callback) -> Result<(), Fault> {
         BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB => established(callback, UNROUTED_ACCEPTED),
         BPF_SOCK_OPS_RTT_CB => measured(callback),
         BPF_SOCK_OPS_STATE_CB => moved_on(callback),
+        BPF_SOCK_OPS_PARSE_HDR_OPT_CB => came(callback),
         _ => Ok(()),
     }
 }
@@ -81,7 +82,7 @@ fn established(callback: &Callback, key: u64) -> Result<(), Fault> {
     let tcp = sock.tcp().ok_or(Fault::NoSocket)?;
     let socket = sock.create_storage().ok_or(Fault::NoStorage)?;
     socket.begin(key, &tcp);
-    callback.subscribe()
+    callback.subscribe(Interest::Life)
 }
 
 /// Once per round trip. The kernel calls from within the handling of an acknowledgement.
@@ -113,9 +114,10 @@ fn measured(callback: &Callback) -> Result<(), Fault> {
 fn moved_on(callback: &Callback) -> Result<(), Fault> {
     let (old, new) = (callback.argument(0), callback.argument(1));
     match (old, new) {
-        (_, BPF_TCP_CLOSE)
-        | (BPF_TCP_ESTABLISHED, BPF_TCP_CLOSE_WAIT)
-        | (BPF_TCP_FIN_WAIT1, BPF_TCP_CLOSING | BPF_TCP_FIN_WAIT2) => {}
+        (_, BPF_TCP_CLOSE) | (BPF_TCP_ESTABLISHED, BPF_TCP_CLOSE_WAIT) => {}
+        // From here on the peer's FIN closes the socket without a transition of its own.
+        (BPF_TCP_ESTABLISHED, BPF_TCP_FIN_WAIT1) => return callback.subscribe(Interest::Segments),
+        (BPF_TCP_FIN_WAIT1, BPF_TCP_CLOSING | BPF_TCP_FIN_WAIT2) => {}
         _ => return Ok(()),
     }
     let sock = callback.sock().ok_or(Fault::NoSocket)?;
@@ -132,6 +134,16 @@ fn moved_on(callback: &Callback) -> Result<(), Fault> {
             Ok(())
         }
     }
+}
+
+/// A segment that lies in the window, before TCP takes it in: after our FIN was sent.
+#[inline(always)]
+fn came(callback: &Callback) -> Result<(), Fault> {
+    if callback.has_fin() {
+        let sock = callback.sock().ok_or(Fault::NoSocket)?;
+        sock.storage().ok_or(Fault::NoStorage)?.fin_seen();
+    }
+    Ok(())
 }
 
 #[inline(always)]

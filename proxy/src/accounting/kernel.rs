@@ -208,27 +208,39 @@ fn refused(why: &dyn std::fmt::Display) -> Unavailable {
     Unavailable { reason: Reason::Refused, detail: why.to_string() }
 }
 
-/// The cause that is furthest down, with everything above it in words.
+/// All causes in words, and whether a capability is missing.
 fn unavailable(error: &(dyn std::error::Error + 'static)) -> Unavailable {
-    let mut detail = error.to_string();
-    let mut refused = is_forbidden(error);
+    let mut detail = brief(&error.to_string());
+    let mut reason = reason(error);
     let mut cause = error.source();
     while let Some(error) = cause {
-        let text = error.to_string();
+        let text = brief(&error.to_string());
         if !detail.contains(&text) {
             detail = format!("{detail}: {text}");
         }
-        refused |= is_forbidden(error);
+        if reason == Reason::Refused {
+            reason = self::reason(error);
+        }
         cause = error.source();
     }
-    let reason = if refused { Reason::NoCapBpf } else { Reason::Refused };
     Unavailable { reason, detail }
 }
 
-fn is_forbidden(error: &(dyn std::error::Error + 'static)) -> bool {
-    error
-        .downcast_ref::<io::Error>()
-        .is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+/// EPERM is a missing capability or a seccomp filter; the verifier refuses with EACCES.
+fn reason(error: &(dyn std::error::Error + 'static)) -> Reason {
+    let number = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+    if number == Some(libc::EPERM) { Reason::NoCapBpf } else { Reason::Refused }
+}
+
+/// One line: the verifier says much, and why it refuses towards its end.
+fn brief(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    match lines.as_slice() {
+        [first, .., before, last, _, _, _] if lines.len() > 6 => {
+            format!("{first} … {before} … {last}")
+        }
+        lines => lines.join("; "),
+    }
 }
 
 impl From<EbpfError> for Unavailable {

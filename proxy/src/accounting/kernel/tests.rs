@@ -3,4 +3,5 @@
 
 mod closing;
 mod keys;
+mod rights;
 mod world;

@@ -197,3 +197,30 @@ fn a_peer_that_is_cut_in_its_half_of_a_shutdown_is_counted() {
     reset(pair.here);
     assert_counted(&world, 10, 20, (1, 0));
 }
+
+#[test]
+fn payload_is_exact_when_we_leave_before_the_end_of_what_comes_after_ours() {
+    for is_reset in [false, true] {
+        let world = World::new();
+        let mut pair = world.pair();
+        pair.exchange(10, 20);
+        pair.here.shutdown(Shutdown::Write).expect("open");
+        receive_end(&mut pair.there);
+        send(&mut pair.there, 5000);
+        receive(&mut pair.here, 5000);
+        // From FIN_WAIT2 it closes here at once; no FIN has come.
+        if is_reset {
+            reset(pair.here)
+        } else {
+            drop(pair.here)
+        }
+        let here = world.closed(HERE);
+        assert_eq!((here.bytes_in, here.bytes_out), (5010, 20), "{here:?}");
+        drop(pair.there);
+        let there = world.closed(THERE);
+        // A reset acknowledges nothing, and the acknowledgement may have been yet to come.
+        let sent = if is_reset { there.bytes_out } else { 5010 };
+        assert_eq!((there.bytes_in, there.bytes_out), (20, sent), "{there:?}");
+        world.assert_no_faults();
+    }
+}

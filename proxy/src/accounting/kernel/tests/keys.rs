@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use portico_ebpf::{Fault, UNROUTED_ACCEPTED, UNROUTED_CONNECTED};
 
-use super::super::{Kernel, Reason, Unavailable};
+use super::super::Kernel;
 use super::world::{Group, HERE, Pair, THERE, World, attached, deafen, receive, send, until};
 use crate::io;
 
@@ -242,11 +242,4 @@ fn dropping_it_detaches_the_programs() {
     let error = io::tag(pair.here.as_fd(), &tag).expect_err("detached");
     assert_eq!(error.raw_os_error(), Some(libc::ENOPROTOOPT));
     drop(group);
-}
-
-#[test]
-fn a_failure_says_its_fix() {
-    let error = Unavailable { reason: Reason::NoCapBpf, detail: "EPERM".into() };
-    assert!(error.to_string().contains("CAP_BPF"), "{error}");
-    assert_eq!(error.reason.as_str(), "no_cap_bpf");
 }
