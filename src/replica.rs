@@ -19,24 +19,25 @@ mod access;
 
 mod edge;
 
+mod data_plane;
+
 mod metering;
+
+mod quotas;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use portico_control::feed::{self, FeedHandle, FeedSettings, Follower, Routes};
-use portico_control::keys;
 use portico_control::metering::Metering;
-use portico_control::replica::present::{self, Present};
-use portico_control::replica::{Heart, Replica as Registration, Role};
+use portico_control::replica::{Heart, Role};
 use portico_control::store::{self, Store, StoreSettings};
 use portico_control::token::Token;
 use portico_core::limits;
 use portico_core::network::UpstreamNetworks;
 use portico_core::route::RouteTable;
-use portico_core::session::{Name, Timestamp};
-use portico_proxy::{Connected, EdgeApp, Proxy, SharedTable};
+use portico_proxy::{Proxy, SharedTable};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
@@ -46,7 +47,7 @@ use crate::settings::Settings;
 pub use addresses::Addresses;
 use addresses::AddressesFile;
 use control::{Chores, Control};
-use edge::EdgeDoor;
+use data_plane::Shared;
 use http::Servers;
 use listen::Bound;
 use status::Status;
@@ -80,15 +81,13 @@ impl Drop for Keep {
 impl Replica {
     /// Returns when everything listens and what the store holds (or the cache, while it is away) is
     /// routable. To be called on the control-plane runtime.
-    pub async fn start(role: Role, settings: Settings, log: &Log) -> Outcome<Replica> {
+    pub async fn start(role: Role, mut settings: Settings, log: &Log) -> Outcome<Replica> {
         if let Some(path) = &settings.addresses_file {
             AddressesFile::remove_old(path)?;
         }
         // Before the listeners are there: what counts their connections must see them made.
-        let accounting = match role.has_proxy() {
-            true => Some(metering::accounting(&settings.accounting)?),
-            false => None,
-        };
+        let counts = role.has_proxy().then(|| metering::accounting(&settings.accounting));
+        let accounting = counts.transpose()?;
         let bound = Bound::bind(role, &settings);
         let store = open_store(&settings).await;
         let (bound, store) = match (bound, store) {
@@ -97,7 +96,7 @@ impl Replica {
             (Err(failure), Ok(_)) | (Ok(_), Err(failure)) => return Err(failure),
         };
         let Bound { traffic, control: control_listener, management, addresses } = bound;
-        let upstream_networks = UpstreamNetworks {
+        let networks = UpstreamNetworks {
             allowed: settings.upstream_networks.clone(),
             own_listeners: addresses.all(),
             own_addresses: listen::own_addresses()?,
@@ -115,19 +114,9 @@ impl Replica {
         }
 
         let metrics = prometheus::Registry::new();
-        let (door, keeps) = start_access(role, &settings, &table, &store, &metrics)?;
-        let for_proxy = proxy_settings(&settings, upstream_networks.clone());
-        let start = |(traffic, accounting)| {
-            Proxy::start(for_proxy, traffic, table.clone(), door, accounting, &metrics)
-        };
-        let proxy = traffic.zip(accounting).map(start).transpose()?;
         metrics.register(Box::new(log.dropped()?)).map_err(Failure::ours)?;
-        let name = name_of(role)?;
-        let heart = start_heart(role, name.clone(), store.clone(), proxy.as_ref())?;
-        let metering = proxy.as_ref().and_then(Proxy::take_meter);
-        let metering = metering.map(|meter| {
-            metering::start(&settings.accounting, meter, store.clone(), name, &metrics)
-        });
+        let shared = Shared { role, table: &table, store: &store, metrics: &metrics };
+        let plane = data_plane::start(shared, &mut settings, traffic.zip(accounting), &networks)?;
 
         let status = Arc::new(Status {
             feed,
@@ -140,7 +129,7 @@ impl Replica {
         let mut chores = None;
         if let (Some(control), Some(listener)) = (control, control_listener) {
             let (router, handle) =
-                control.serve(&settings, store, upstream_networks, metrics.clone());
+                control.serve(&settings, store, networks, metrics.clone(), plane.ledger);
             servers.serve("control", listener, router, control_tls.clone());
             chores = Some(handle);
         }
@@ -151,13 +140,13 @@ impl Replica {
         Ok(Replica {
             addresses,
             token,
-            proxy,
+            proxy: plane.proxy,
             status,
             servers,
             control_tls,
-            heart,
-            metering,
-            _keeps: keeps,
+            heart: plane.heart,
+            metering: plane.metering,
+            _keeps: plane.keeps,
             _chores: chores,
             _addresses_file: file,
         })
@@ -229,31 +218,6 @@ impl Replica {
     }
 }
 
-/// Where workers hand over who signs in; none where the gate is open, or no worker is here.
-type Door = Option<Arc<dyn EdgeApp>>;
-
-/// What signs users in, and what is looked after for it, where the gate is here.
-fn start_access(
-    role: Role,
-    settings: &Settings,
-    table: &SharedTable,
-    store: &Arc<dyn Store>,
-    metrics: &prometheus::Registry,
-) -> Outcome<(Door, Vec<Keep>)> {
-    let access = &settings.access;
-    if !access.gate.is_closed() {
-        return Ok((None, Vec::new()));
-    }
-    let lifetimes = keys::Lifetimes { key: access.key_lifetime, login: access.login_lifetime };
-    let mut keeps = vec![Keep(tokio::spawn(keys::keep(store.clone(), lifetimes)))];
-    if !role.has_proxy() {
-        return Ok((None, keeps));
-    }
-    let edge = access::edge(settings, table.clone(), store.clone(), metrics.clone())?;
-    keeps.push(Keep(tokio::spawn(edge.clone().keep_registered())));
-    Ok((Some(Arc::new(EdgeDoor::new(edge))), keeps))
-}
-
 /// A store on another machine may be away, also now.
 fn is_remote(settings: &Settings) -> bool {
     match settings.store.settings {
@@ -310,48 +274,4 @@ async fn start_feed(
         stale_max: settings.store.stale_max,
     };
     Ok(feed::start(store, followers, for_feed).await?)
-}
-
-/// Distinct also where two run on one host, or one is started again at once.
-fn name_of(role: Role) -> Outcome<Name> {
-    let random = getrandom::u32().map_err(Failure::machine)?;
-    format!("{}-{random:08x}", role.as_str()).parse().map_err(Failure::ours)
-}
-
-fn start_heart(
-    role: Role,
-    name: Name,
-    store: Arc<dyn Store>,
-    proxy: Option<&Proxy>,
-) -> Outcome<Heart> {
-    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-    let host = host.unwrap_or_else(|| "unknown".to_owned());
-    let Timestamp(started_at_ms) = store::Author::portico().at;
-    let version = env!("CARGO_PKG_VERSION").to_owned();
-    let registration = Registration { role, version, host, started_at_ms };
-    let presence = proxy.map(Proxy::presence);
-    let note = move || {
-        let all = presence.as_ref().map(|presence| presence.list()).unwrap_or_default();
-        present::encode(all.into_iter().map(|(session, user, connected)| {
-            let Connected { connections, since } = connected;
-            Present { session, user, connections, since }
-        }))
-    };
-    Ok(Heart::start(store, name, registration, role.has_control(), Box::new(note)))
-}
-
-fn proxy_settings(settings: &Settings, networks: UpstreamNetworks) -> portico_proxy::Settings {
-    let proxy = &settings.proxy;
-    portico_proxy::Settings {
-        listeners: proxy.listeners.clone(),
-        io: proxy.io,
-        workers: proxy.workers,
-        trusted_networks: proxy.trusted_networks.clone(),
-        drain_timeout: proxy.drain_timeout,
-        domains: settings.domains.clone(),
-        upstream_networks: networks,
-        certificates: settings.certificates.clone(),
-        access_log: proxy.access_log,
-        gate: settings.access.gate.clone(),
-    }
 }

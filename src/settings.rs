@@ -19,8 +19,9 @@ mod mistake;
 
 pub mod show;
 
+use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -28,6 +29,7 @@ use portico_control::store::StoreSettings;
 use portico_control::token::Token;
 use portico_core::access::{Gate, Policy};
 use portico_core::domain::Domains;
+use portico_core::quota::{Note as PolicyNote, Policy as TrafficPolicy};
 use portico_core::session::Routing;
 use portico_core::template::Catalogue;
 use portico_core::workspace::AllowList;
@@ -167,6 +169,27 @@ pub struct AccountingSettings {
     pub interval: Duration,
     pub session_metrics: bool,
     pub stop_idle: bool,
+    pub policy: Option<PolicyFile>,
+}
+
+/// A traffic policy, as it was when it was read.
+#[derive(Debug)]
+pub struct PolicyFile {
+    pub path: PathBuf,
+    pub policy: TrafficPolicy,
+    /// What its author may not know of it.
+    pub notes: Vec<PolicyNote>,
+}
+
+impl PolicyFile {
+    /// All that is wrong with it in one text.
+    pub fn read(path: &Path) -> Result<(TrafficPolicy, Vec<PolicyNote>), String> {
+        let text = fs::read(path).map_err(|e| format!("cannot be read: {e}"))?;
+        TrafficPolicy::parse(&text).map_err(|mistakes| {
+            let mistakes: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+            format!("{} is no policy: {}", path.display(), mistakes.join("; "))
+        })
+    }
 }
 
 #[derive(Debug)]

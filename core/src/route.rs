@@ -140,6 +140,11 @@ impl RouteTable {
         self.routes == 0
     }
 
+    /// How many processes share what is limited.
+    pub fn shared_by(&self) -> Share {
+        self.workspaces.shared_by()
+    }
+
     pub fn access(&self) -> &AccessState {
         &self.access
     }

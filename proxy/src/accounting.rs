@@ -1,7 +1,7 @@
 //! Accounting: what goes through this process is counted per session, by the kernel where it lets
 //! us (`kernel`), else by asking the sockets. Here is which of the two it is, the slots that are
-//! counted in, and the meter that reads them. Accounting never decides traffic, and knows nothing of
-//! sockets: those know their slot.
+//! counted in, and the meter that reads them. Accounting never decides traffic, and knows nothing
+//! of sockets: those know their slot.
 
 mod slots;
 mod kernel;
@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use portico_core::limits;
 use portico_core::route::Route;
+use portico_ebpf::{FAULTS_LEN, Fault, UNROUTED_ACCEPTED, UNROUTED_CONNECTED};
 
 pub(crate) use kernel::Kernel;
 pub use meter::Meter;
@@ -164,6 +165,24 @@ impl Accounting {
     /// Connections that found no slot.
     pub(crate) fn unslotted(&self) -> u64 {
         self.slots.refused()
+    }
+
+    /// What the kernel's program could not count.
+    pub(crate) fn faults(&self) -> [(&'static str, u64); FAULTS_LEN] {
+        let counts = match &self.source {
+            Source::Ebpf(kernel) => kernel.faults().unwrap_or_default(),
+            Source::TcpInfo | Source::Off => [0; FAULTS_LEN],
+        };
+        Fault::ALL.map(|fault| (fault.as_str(), counts[fault as usize]))
+    }
+
+    /// Connections that closed before they were anybody's.
+    pub(crate) fn unrouted(&self) -> [(&'static str, u64); 2] {
+        let closed = |key| match &self.source {
+            Source::Ebpf(kernel) => kernel.read(key).map_or(0, |tally| tally.closed),
+            Source::TcpInfo | Source::Off => 0,
+        };
+        [("client", closed(UNROUTED_ACCEPTED)), ("upstream", closed(UNROUTED_CONNECTED))]
     }
 
     /// Where the connections of a route's session are counted; nowhere where accounting is off or

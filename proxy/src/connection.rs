@@ -9,6 +9,7 @@ mod upload;
 mod journal;
 mod entered;
 mod live;
+mod quota;
 mod edge;
 mod refused;
 
@@ -132,7 +133,7 @@ impl Connection {
             patience = limits::KEEP_ALIVE_TIMEOUT;
             if let Ok(Some(Admission::Forward(forward))) = &mut next {
                 self.count_for(&forward.route, forward.kind);
-                self.watched.watch.let_in(forward.live.take());
+                self.watched.watch.let_in(forward.live.take(), self.begins_at);
             }
             let turn = match next {
                 // Most requests have no body; what has one is worth an allocation.
@@ -146,7 +147,7 @@ impl Connection {
                 Err(refusal) => self.refuse(refusal).await,
             };
             match turn {
-                Turn::Next => self.watched.watch.let_in(None),
+                Turn::Next => self.watched.watch.let_in(None, 0),
                 Turn::Close => break,
                 Turn::Linger => {
                     Box::pin(self.linger()).await;

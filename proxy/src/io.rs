@@ -18,6 +18,7 @@ mod chunk;
 mod counted;
 mod driver;
 mod epoll;
+mod pace;
 mod probe;
 mod socket;
 mod tag;

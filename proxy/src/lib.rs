@@ -19,7 +19,6 @@ mod edge;
 mod presence;
 pub mod management;
 mod access_log;
-#[allow(dead_code)] // Accounting is not wired up yet.
 mod accounting;
 mod metrics;
 mod tls;

@@ -116,8 +116,10 @@ mod tests {
             names,
             [
                 "portico_access_log_dropped_total",
+                "portico_accounting_faults_total",
                 "portico_accounting_slots",
                 "portico_accounting_source",
+                "portico_accounting_unrouted_total",
                 "portico_accounting_unslotted_total",
                 "portico_build_info",
                 "portico_bytes_total",

@@ -8,7 +8,7 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use portico_core::activity::message::{Rules, Seen};
-use portico_core::http::websocket::{CLOSE_FORBIDDEN, Frames, close_frame};
+use portico_core::http::websocket::{Frames, close_frame};
 use portico_core::limits;
 
 use crate::accounting::Side;
@@ -96,7 +96,7 @@ impl Relay {
             let bytes = down.copy().await;
             if watch.revoked() {
                 // On the heap: nearly no relay comes here, and all would have to have room for it.
-                Box::pin(self.say_goodbye()).await;
+                Box::pin(self.say_goodbye(watch.goodbye())).await;
             }
             bytes
         });
@@ -113,9 +113,9 @@ impl Relay {
 impl Relay {
     /// The upstream was shut down for a client that may stay no longer: told so where its protocol
     /// has words for it, and a clean end in any case.
-    async fn say_goodbye(&self) {
+    async fn say_goodbye(&self, code: u16) {
         if self.upstream_frames.take().is_some_and(|frames| frames.may_insert()) {
-            let _ = self.client.send(close_frame(CLOSE_FORBIDDEN).to_vec()).await;
+            let _ = self.client.send(close_frame(code).to_vec()).await;
         }
         self.client.close_write().await;
     }

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use portico_core::access::Gate;
 use portico_core::domain::Domains;
 use portico_core::network::UpstreamNetworks;
+use portico_core::quota::Ledger;
 use portico_core::route::RouteTable;
 
 use crate::access_log::AccessLog;
@@ -33,6 +34,8 @@ pub struct Settings {
     pub certificates: Vec<CertificateFiles>,
     pub access_log: AccessLog,
     pub gate: Gate,
+    /// Whoever reads the policy replaces it in there.
+    pub quotas: Arc<Ledger>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -103,6 +103,7 @@ impl Proxy {
             edge,
             presence: presence.clone(),
             accounting: accounting.clone(),
+            quotas: settings.quotas,
             domains: settings.domains,
             trusted_networks: settings.trusted_networks,
             networks: settings.upstream_networks,

@@ -2,24 +2,25 @@
 //! worker looks at all of them. Setting a deadline is two stores, no timer is made or cancelled,
 //! and one that has passed shuts a socket down, so that the operation in flight completes.
 
+mod taken;
+mod used;
+
 use std::cell::{Cell, RefCell};
 use std::net::Shutdown;
+use std::num::NonZeroU64;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portico_core::access::Cause;
-use portico_core::activity::message::Seen;
-use portico_core::activity::request::RequestKind;
 use portico_core::limits;
 use portico_core::session::Timestamp;
 
-use crate::accounting::Side;
 use crate::connection::Live;
 use crate::io::{Presence, Socket};
 use crate::metrics::WorkerCounters;
 use crate::metrics::labels::Limit;
 use crate::presence::Present;
+use taken::Taken;
 
 /// Ticks of `limits::SWEEP_INTERVAL` since the worker started.
 pub(crate) type Tick = u32;
@@ -42,15 +43,6 @@ pub(crate) enum Phase {
     Relay,
 }
 
-/// How far the end of a connection has come whose user may stay no longer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Revoked {
-    No,
-    /// A frame is under way towards the client, of a WebSocket.
-    InFrame,
-    Ending,
-}
-
 /// What the worker knows of one connection.
 pub(crate) struct Watch {
     phase: Cell<Phase>,
@@ -65,9 +57,12 @@ pub(crate) struct Watch {
     upstream: RefCell<Option<Socket>>,
     /// What it is let in to, while it is.
     live: RefCell<Option<Live>>,
-    revoked: Cell<Revoked>,
-    /// A frame towards the client is under way.
-    in_frame: Cell<bool>,
+    taken: Taken,
+    /// Positions in the client's two streams up to which its quotas know.
+    charged: Cell<(u32, u32)>,
+    /// Bytes a second that it may send.
+    paced: Cell<Option<NonZeroU64>>,
+    over_quota: Cell<bool>,
     clock: Rc<Cell<Tick>>,
 }
 
@@ -146,10 +141,6 @@ impl Watch {
         self.ended.get()
     }
 
-    pub(crate) fn set_upstream(&self, upstream: Option<Socket>) {
-        *self.upstream.borrow_mut() = upstream;
-    }
-
     /// Ends both sides; what is in flight on them completes.
     pub(crate) fn shut_down(&self) {
         self.ended.set(true);
@@ -171,10 +162,6 @@ impl Watch {
         }
     }
 
-    pub(crate) fn let_in(&self, live: Option<Live>) {
-        *self.live.borrow_mut() = live;
-    }
-
     /// Its user is there, for who asks; none where nobody needs to be known.
     pub(crate) fn present(
         &self,
@@ -184,57 +171,6 @@ impl Watch {
         let live = live.as_ref()?;
         let present = presence.enter(live.session(), live.user()?.clone(), crate::clock::now());
         Some(Box::new(present))
-    }
-
-    /// What it was let in by was taken back: `relay` says goodbye where that can be said.
-    pub(crate) fn revoked(&self) -> bool {
-        self.revoked.get() != Revoked::No
-    }
-
-    fn revoke(&self) {
-        if self.revoked() {
-            return;
-        }
-        self.revoked.set(Revoked::Ending);
-        if !self.is_in(Phase::Relay) {
-            return self.shut_down();
-        }
-        self.ended.set(true);
-        match self.in_frame.get() {
-            true => self.revoked.set(Revoked::InFrame),
-            false => self.shut_down_upstream(),
-        }
-        // A frame under way may end by itself, or a goodbye be read, until the next look.
-        self.deadline.set(self.clock.get() + 1);
-    }
-
-    /// The deadline of a relay has passed.
-    fn end_relay(&self) {
-        match self.revoked.replace(Revoked::Ending) {
-            Revoked::InFrame => {
-                self.shut_down_upstream();
-                self.deadline.set(self.clock.get() + 1);
-            }
-            Revoked::No | Revoked::Ending => self.shut_down(),
-        }
-    }
-
-    /// Has its sockets counted, where something went through. Of a relay its messages tell what
-    /// that was; a long upload or download is as much use as its request.
-    fn look(&self, now: Timestamp) {
-        let client_moved = self.client.look();
-        let upstream = self.upstream.borrow();
-        let moved = upstream.as_ref().is_some_and(Socket::look) | client_moved;
-        let kind = self.live.borrow().as_ref().map(|live| live.kind);
-        if let (true, Phase::Body | Phase::Answering, Some(RequestKind::Data)) =
-            (moved, self.phase.get(), kind)
-        {
-            self.client.slot(|slot| slot.note(Side::Client, Seen::DATA, now));
-        }
-    }
-
-    pub(crate) fn in_frame(&self, is: bool) {
-        self.in_frame.set(is);
     }
 
     fn shut_down_upstream(&self) {
@@ -345,8 +281,10 @@ impl Watches {
             client,
             upstream: RefCell::new(None),
             live: RefCell::new(None),
-            revoked: Cell::new(Revoked::No),
-            in_frame: Cell::new(false),
+            taken: Taken::default(),
+            charged: Cell::new((0, 0)),
+            paced: Cell::new(None),
+            over_quota: Cell::new(false),
             clock: self.clock.clone(),
         });
         let mut all = self.all.borrow_mut();
@@ -376,26 +314,6 @@ impl Watches {
         }
     }
 
-    /// Ends those of which `objection` answers that they may not stay.
-    pub(crate) fn judge(&self, mut objection: impl FnMut(&Live) -> Option<Cause>) {
-        for watch in self.all.borrow().iter().flatten() {
-            let objected = match &*watch.live.borrow() {
-                Some(live) if !watch.revoked() => objection(live).is_some(),
-                Some(_) | None => false,
-            };
-            if objected {
-                watch.revoke();
-            }
-        }
-    }
-
-    /// Has all sockets counted that something went through.
-    pub(crate) fn look(&self) {
-        for watch in self.all.borrow().iter().flatten() {
-            watch.look(self.wall());
-        }
-    }
-
     pub(crate) fn shut_down_all(&self) {
         for watch in self.all.borrow().iter().flatten() {
             watch.shut_down();
@@ -405,6 +323,7 @@ impl Watches {
 
 impl Drop for Watched {
     fn drop(&mut self) {
+        self.watch.let_in(None, 0);
         self.watches.all.borrow_mut()[self.slot] = None;
         self.watches.free.borrow_mut().push(self.slot);
     }

@@ -12,6 +12,7 @@ use portico_core::access::Gate;
 use portico_core::domain::{Domains, Scheme};
 use portico_core::limits;
 use portico_core::network::UpstreamNetworks;
+use portico_core::quota::Ledger;
 use portico_core::route::RouteTable;
 use tokio::sync::{Notify, watch};
 use tokio::task::spawn_local;
@@ -53,6 +54,7 @@ pub(crate) struct Shared {
     pub(crate) edge: Option<Arc<dyn EdgeApp>>,
     pub(crate) presence: Arc<Presence>,
     pub(crate) accounting: Arc<Accounting>,
+    pub(crate) quotas: Arc<Ledger>,
 }
 
 pub(crate) struct Worker {
@@ -69,6 +71,8 @@ pub(crate) struct Worker {
     takings: Cell<u64>,
     /// The meter's last wish that was granted.
     looks: Cell<u64>,
+    /// Whether there were quotas at the last look.
+    holds: Cell<bool>,
     /// A connection ended: there is a free slot, or none is left.
     ended: Notify,
 }
@@ -115,6 +119,7 @@ pub(crate) async fn run(
         draining_since: Cell::new(None),
         takings: Cell::new(0),
         looks: Cell::new(0),
+        holds: Cell::new(false),
         ended: Notify::new(),
     });
     let _looking = worker.shared.accounting.join();
@@ -162,6 +167,7 @@ async fn sweep(worker: Rc<Worker>) {
         worker.watches.sweep(worker.draining_since.get(), &worker.counters);
         worker.judge_again();
         worker.look_again();
+        worker.hold_to_quotas();
         let now = worker.watches.now();
         if now.is_multiple_of(per_second) {
             worker.pool.sweep(now, &worker.counters);
@@ -227,6 +233,14 @@ impl Worker {
             self.watches.look();
             self.pool.look();
             self.shared.accounting.looked();
+        }
+    }
+
+    fn hold_to_quotas(&self) {
+        let ledger = &self.shared.quotas;
+        // Once more after the last policy is gone, for those that it has slowed.
+        if self.holds.replace(!ledger.is_idle()) || !ledger.is_idle() {
+            self.watches.hold_to_quotas(ledger, &self.counters);
         }
     }
 

@@ -15,6 +15,7 @@ use portico_control::store::view::View;
 use portico_control::store::{Store, viewed::Viewed};
 use portico_control::token::{Keyring, Token};
 use portico_core::network::UpstreamNetworks;
+use portico_core::quota::Ledger;
 
 use crate::settings::Settings;
 
@@ -76,6 +77,7 @@ impl Control {
         store: Arc<dyn Store>,
         upstream_networks: UpstreamNetworks,
         metrics: prometheus::Registry,
+        quotas: Arc<Ledger>,
     ) -> (Router, Chores) {
         let on_idle = match settings.accounting.stop_idle {
             true => OnIdle::Stop,
@@ -102,7 +104,7 @@ impl Control {
             keyring: self.keyring,
             rules: self.rules,
             events: self.events,
-            quotas: Arc::default(),
+            quotas,
             metrics,
         };
         (api::router(settings, store), chores)

@@ -5,6 +5,7 @@
 mod ends;
 mod exact;
 mod durable;
+mod quotas;
 
 use portico_bench::world::{Io, Options};
 

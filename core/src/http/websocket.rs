@@ -42,6 +42,8 @@ enum Awaited {
 /// The edge has taken back what the connection was opened with: 4000–4999 are for applications, and
 /// 4403 says what 403 says, so that a page does not try again (RFC 6455 §7.4.2).
 pub const CLOSE_FORBIDDEN: u16 = 4403;
+/// The same for 429: whoever it is may come back later.
+pub const CLOSE_OVER_QUOTA: u16 = 4429;
 
 const CLOSE: u8 = 0x8;
 const CONTINUATION: u8 = 0x0;

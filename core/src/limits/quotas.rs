@@ -38,6 +38,8 @@ pub const QUOTA_DELTAS_MAX: usize = 256;
 pub const QUOTA_BYTES_MAX: u64 = WORKSPACE_LIMIT_MAX;
 pub const QUOTAS_FORGET_PER_WRITE: usize = 2 * QUOTA_DELTAS_MAX;
 pub const QUOTA_WRITER_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often a policy's file is looked at: who changed it waits for it.
+pub const QUOTA_POLICY_CHECK: Duration = Duration::from_secs(1);
 /// Quotas used up or free again, of which one look writes a line each; the rest are one line.
 pub const QUOTA_EVENTS_LOGGED_MAX: usize = 100;
 /// Accounts that the API lists.

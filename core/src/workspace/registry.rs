@@ -55,6 +55,11 @@ impl Registry {
         workspace
     }
 
+    /// How many processes share what is limited.
+    pub fn shared_by(&self) -> Share {
+        self.inner().share
+    }
+
     /// The same name, kept once: there are few tools and many routes.
     pub fn tool(&self, name: &Name) -> Name {
         let mut inner = self.inner();

@@ -17,18 +17,21 @@ use portico_core::http::head::field_space;
 use portico_core::http::refusal::Refusal;
 use portico_core::http::request::{BodyLength, Request};
 use portico_core::http::response::{Guard, Rules};
+use portico_core::quota::{Accounts, Standing};
 use portico_core::route::Route;
 use portico_core::session::{Prefix, Timestamp};
 
 use super::edge::Asked;
 use super::journal::Journal;
 use super::live::Live;
+use super::quota::accounts;
 use crate::io::Leading;
 use crate::metrics::labels::Limit;
 use crate::pages::{Audience, Form, Page};
 use crate::pool::Choice;
 use crate::worker::Worker;
 
+#[expect(clippy::large_enum_variant, reason = "most are forwarded: a box would be paid by each")]
 pub(super) enum Admission {
     Forward(Forward),
     Reply(Reply),
@@ -42,8 +45,8 @@ pub(super) struct Forward {
     pub(super) exchange: RefCell<Exchange>,
     /// The head for the upstream; behind it, for us: authority and prefix as the client sent them.
     pub(super) head: Leading,
-    authority_bytes: usize,
-    host_bytes: usize,
+    authority_bytes: u32,
+    host_bytes: u32,
     /// Path routing: the prefix stands last in `head.text`.
     by_path: bool,
     /// Of the answers that the edge may have to give instead of the session.
@@ -94,22 +97,12 @@ pub(super) fn admit(
         Decision::Forward(route, ..) => Some(&route.label),
         Decision::Answer(_) | Decision::Edge(_) => None,
     };
-    let mut journal = Journal::begin(worker, client, &request, session);
+    let journal = Journal::begin(worker, client, &request, session);
     let admission = match decision {
-        Decision::Forward(route, by, admitted) => match journal.enter(worker, &route) {
-            Ok(()) => {
-                let admitted =
-                    admitted.map(|admitted| rechecked(worker, admitted, &route, by, now));
-                let (method, target) = (request.method.as_bytes(), request.target.as_bytes());
-                let kind = request_kind(route.kind, method, target);
-                let live = Live { route, by, admitted, kind };
-                Admission::Forward(Forward::new(worker, client, &request, live, journal))
-            }
-            Err(excess) => {
-                let page = Page::of_excess(excess, &route);
-                Admission::Reply(Reply::new(worker, &page, form(&request), journal))
-            }
-        },
+        Decision::Forward(route, by, admitted) => {
+            let through = Through { route, by, admitted };
+            through.admission(worker, client, &request, journal, now)
+        }
         Decision::Edge(door) => {
             let asked = Asked::new(door, client, &request, form(&request), journal);
             Admission::Edge(Box::new(asked))
@@ -119,6 +112,42 @@ pub(super) fn admit(
         }
     };
     Ok(Some((admission, request.bytes)))
+}
+
+/// A request that the gate has let through.
+struct Through {
+    route: Arc<Route>,
+    by: By,
+    admitted: Option<Box<Admitted>>,
+}
+
+impl Through {
+    /// If the limits of its workspace and the quotas that it is counted by have room for it, too.
+    fn admission(
+        self,
+        worker: &Worker,
+        client: &Client,
+        request: &Request<'_, '_>,
+        mut journal: Journal,
+        now: Timestamp,
+    ) -> Admission {
+        let Self { route, by, admitted } = self;
+        let refused = |page: &Page, journal| {
+            Admission::Reply(Reply::new(worker, page, form(request), journal))
+        };
+        if let Err(excess) = journal.enter(worker, &route) {
+            return refused(&Page::of_excess(excess, &route), journal);
+        }
+        let admitted = admitted.map(|admitted| rechecked(worker, admitted, &route, by, now));
+        let (method, target) = (request.method.as_bytes(), request.target.as_bytes());
+        let kind = request_kind(route.kind, method, target);
+        let mut live = Live { route, by, admitted, kind, accounts: Accounts::default() };
+        live.accounts = accounts(worker, client, request, &live.route, live.user(), now);
+        if let Standing::Denied { bucket, retry_after } = live.accounts.standing(now) {
+            return refused(&Page::of_quota(&bucket, retry_after, &live.route), journal);
+        }
+        Admission::Forward(Forward::new(worker, client, request, live, journal))
+    }
 }
 
 /// A grant that lasts as long as the platform's word: half-way the platform is asked again, and
@@ -174,8 +203,9 @@ impl Forward {
         Self {
             exchange: RefCell::new(Exchange::new(request)),
             head: Leading { text, length },
-            authority_bytes: request.authority.len(),
-            host_bytes: request.host.len(),
+            // No longer than a head.
+            authority_bytes: request.authority.len() as u32,
+            host_bytes: request.host.len() as u32,
             by_path: matches!(by, By::Path { .. }),
             form: form(request),
             choice: Choice::Idle,
@@ -205,10 +235,10 @@ impl Forward {
     pub(super) fn rules(&self) -> Rules<'_> {
         let ours = std::str::from_utf8(&self.head.text[self.head.length..])
             .expect("authority and target were text when they were copied here");
-        let (authority, prefix) = ours.split_at(self.authority_bytes);
+        let (authority, prefix) = ours.split_at(self.authority_bytes as usize);
         Rules {
             authority,
-            host: &authority[..self.host_bytes],
+            host: &authority[..self.host_bytes as usize],
             upstream: &self.route.upstream,
             prefix: self.by_path.then_some(prefix),
             stripped: self.by_path && self.route.prefix == Prefix::Strip,

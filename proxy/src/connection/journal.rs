@@ -21,7 +21,7 @@ pub(super) struct Journal {
     /// Only while there is an access log: its texts are copies.
     entry: Option<Box<Entry>>,
     /// Only while the session's workspace is limited.
-    pub(super) entered: Option<Entered>,
+    pub(super) entered: Option<Box<Entered>>,
 }
 
 impl Journal {
@@ -69,7 +69,7 @@ impl Journal {
     /// Asks the limits of the session's workspace, if it has any.
     pub(super) fn enter(&mut self, worker: &Worker, route: &Arc<Route>) -> Result<(), Excess> {
         if route.workspace.is_limited() {
-            self.entered = Some(Entered::try_new(worker, route.clone())?);
+            self.entered = Some(Box::new(Entered::try_new(worker, route.clone())?));
         }
         Ok(())
     }
@@ -107,7 +107,7 @@ impl Journal {
         let begun = self.begun;
         RelayJournal {
             entry: self.entry.map(|entry| Box::new((entry, begun))),
-            entered: self.entered.map(Box::new),
+            entered: self.entered,
         }
     }
 }

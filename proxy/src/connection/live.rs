@@ -6,6 +6,7 @@ use std::sync::Arc;
 use portico_core::access::{Admitted, Cause, Gate};
 use portico_core::activity::request::RequestKind;
 use portico_core::http::decide::By;
+use portico_core::quota::Accounts;
 use portico_core::route::{Route, RouteTable};
 use portico_core::session::Name;
 
@@ -18,6 +19,8 @@ pub(crate) struct Live {
     pub(super) admitted: Option<Box<Admitted>>,
     /// Whether somebody's doing, or a page's poll.
     pub(crate) kind: RequestKind,
+    /// Whose quotas it is counted by.
+    pub(crate) accounts: Accounts,
 }
 
 impl Live {

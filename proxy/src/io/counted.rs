@@ -57,6 +57,10 @@ impl Counting {
         self.received.get()
     }
 
+    pub(super) fn sent_position(&self) -> u32 {
+        self.sent.get()
+    }
+
     pub(super) fn ended(&self) {
         self.ended.set(true);
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
+use std::num::NonZeroU64;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -256,6 +257,16 @@ impl Socket {
     /// How far the client's stream was read, as far as 32 bits go.
     pub(crate) fn position(&self) -> u32 {
         self.0.counting.position()
+    }
+
+    /// How much was sent to it, in the same way.
+    pub(crate) fn sent_position(&self) -> u32 {
+        self.0.counting.sent_position()
+    }
+
+    /// How many bytes a second it sends at most; none: as fast as it can.
+    pub(crate) fn pace(&self, bytes_per_second: Option<NonZeroU64>) {
+        super::pace::set(self.fd(), bytes_per_second);
     }
 
     /// From now on it is counted for `slot`, or for no session. What was received up to `boundary`

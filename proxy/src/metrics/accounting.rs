@@ -22,6 +22,16 @@ const UNSLOTTED: Description = Description {
     help: "Connections counted for no session, because too many were counted already.",
     labels: &[],
 };
+const FAULTS: Description = Description {
+    name: "portico_accounting_faults_total",
+    help: "What the kernel's program could not count, by why; all are zero where it is not in use.",
+    labels: &["fault"],
+};
+const UNROUTED: Description = Description {
+    name: "portico_accounting_unrouted_total",
+    help: "Connections that closed without a session, as the kernel's program saw them, by side.",
+    labels: &["side"],
+};
 const BYTES: Description = Description {
     name: "portico_workspace_bytes_total",
     help: "TCP payload from (in) and to (out) clients, by workspace: those with most traffic.",
@@ -62,6 +72,8 @@ pub(crate) const DESCRIPTIONS: &[Description] = &[
     SOURCE,
     SLOTS,
     UNSLOTTED,
+    FAULTS,
+    UNROUTED,
     BYTES,
     CONNECTIONS,
     REQUESTS,
@@ -80,9 +92,17 @@ pub(super) fn gather(accounting: &Accounting) -> Vec<MetricFamily> {
         family(&SOURCE, Kind::Gauge, [(source, 1.0)]),
         family(&SLOTS, Kind::Gauge, [(Vec::new(), accounting.slots() as f64)]),
         family(&UNSLOTTED, Kind::Counter, [(Vec::new(), accounting.unslotted() as f64)]),
+        family(&FAULTS, Kind::Counter, labelled(accounting.faults())),
+        family(&UNROUTED, Kind::Counter, labelled(accounting.unrouted())),
     ];
     accounting.with_totals(|totals| families.extend(of_totals(totals)));
     families
+}
+
+fn labelled<const N: usize>(
+    values: [(&'static str, u64); N],
+) -> impl Iterator<Item = (Vec<String>, f64)> {
+    values.into_iter().map(|(label, value)| (vec![label.to_owned()], value as f64))
 }
 
 fn of_totals(totals: &Totals) -> Vec<MetricFamily> {

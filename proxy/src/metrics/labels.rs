@@ -94,6 +94,7 @@ label! {
         WorkspaceConnections = "workspace_connections",
         WorkspaceRequestRate = "workspace_request_rate",
         WorkspaceByteRate = "workspace_byte_rate",
+        QuotaExceeded = "quota_exceeded",
         Building = "building",
         Starting = "starting",
         Stopped = "stopped",
@@ -150,6 +151,7 @@ label! {
         WorkspaceNotAllowed = "workspace_not_allowed",
         PolicyChanged = "policy_changed",
         Revoked = "revoked",
+        QuotaExceeded = "quota_exceeded",
     }
 }
 

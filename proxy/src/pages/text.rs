@@ -6,7 +6,7 @@ use std::time::Duration;
 use portico_core::http::decide::Answer;
 use portico_core::http::refusal::{GatewayFault, Refusal};
 use portico_core::route::Route;
-use portico_core::session::State;
+use portico_core::session::{Name, State};
 use portico_core::workspace::Excess;
 
 use crate::metrics::labels::{ConnectError, Reason};
@@ -156,8 +156,20 @@ impl Page {
         let mut page = Page::new(429, "workspace-limit", "The workspace is at its limit", detail)
             .about(&route.label)
             .counted(reason);
-        // Whole seconds, and never 0, which would mean "at once".
-        page.retry_after = Some(retry_after.as_millis().div_ceil(1_000).max(1) as u32);
+        page.retry_after = Some(whole_seconds(retry_after));
+        page
+    }
+
+    /// `bucket` is what a policy calls those who share the quota.
+    pub(crate) fn of_quota(bucket: &Name, retry_after: Duration, route: &Route) -> Self {
+        let detail = format!(
+            "More was transferred than the quota `{bucket}` allows. It is open again when its \
+             window has passed; ask the operator of the platform for more."
+        );
+        let mut page = Page::new(429, "quota-exceeded", "A traffic quota is used up", detail)
+            .about(&route.label)
+            .counted(Reason::QuotaExceeded);
+        page.retry_after = Some(whole_seconds(retry_after));
         page
     }
 
@@ -284,4 +296,9 @@ impl Page {
             .about(&route.label)
             .counted(reason)
     }
+}
+
+/// Never 0, which would mean "at once".
+fn whole_seconds(wait: Duration) -> u32 {
+    u32::try_from(wait.as_millis().div_ceil(1_000).max(1)).unwrap_or(u32::MAX)
 }

@@ -1,7 +1,7 @@
-//! The keys about what is counted.
+//! The keys about what is counted, and how much of it may be.
 
 use super::Key;
-use super::Preset::Value;
+use super::Preset::{Unset, Value};
 use super::Shape::Text;
 use super::key;
 
@@ -36,5 +36,12 @@ pub static KEYS: &[Key] = &[
         "event or stop",
         Value("event"),
         "What follows when a session is idle for its idle_timeout: an event, or stopping too.",
+    ),
+    key(
+        "quotas.policy",
+        Text,
+        "file",
+        Unset { meaning: "no quotas", example: "/etc/portico/quotas.json" },
+        "The traffic policy (JSON, see QUOTAS.md); it is read again when it changes.",
     ),
 ];

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::parse;
-use crate::settings::AccountingSettings;
 use crate::settings::collect::Collected;
+use crate::settings::mistake::Wrong;
+use crate::settings::value::Value;
+use crate::settings::{AccountingSettings, PolicyFile};
 use portico_proxy::AccountingChoice;
 
 /// A write to the store for each; and two of them must fit into the shortest `idle_timeout`.
@@ -24,10 +26,20 @@ pub fn accounting(c: &mut Collected) -> Option<AccountingSettings> {
         "stop" => Ok(true),
         _ => Err(parse::not_one_of(value, "event, stop")),
     });
+    let policy = c.read("quotas.policy", policy);
     Some(AccountingSettings {
         source: source??,
         interval: interval??,
         session_metrics: session_metrics??,
         stop_idle: stop_idle??,
+        policy: policy?,
     })
+}
+
+/// Read here once, so that its mistakes are told with all others.
+fn policy(value: &Value) -> Result<PolicyFile, Wrong> {
+    let path = parse::file(value)?;
+    let fix = "correct it, or unset quotas.policy; deploy/QUOTAS.md says how it is written";
+    let (policy, notes) = PolicyFile::read(&path).map_err(|wrong| Wrong::new(wrong, fix))?;
+    Ok(PolicyFile { path, policy, notes })
 }
