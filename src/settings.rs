@@ -175,19 +175,34 @@ pub struct AccountingSettings {
 /// A traffic policy, as it was when it was read.
 #[derive(Debug)]
 pub struct PolicyFile {
-    pub path: PathBuf,
+    /// None where the setting is the policy itself.
+    pub path: Option<PathBuf>,
     pub policy: TrafficPolicy,
     /// What its author may not know of it.
     pub notes: Vec<PolicyNote>,
 }
 
+/// What stands before a policy that is in the setting itself, in base64 as in today's installs.
+pub const POLICY_TEXT: &str = "base64:";
+
+type Read = Result<(TrafficPolicy, Vec<PolicyNote>), String>;
+
 impl PolicyFile {
     /// All that is wrong with it in one text.
-    pub fn read(path: &Path) -> Result<(TrafficPolicy, Vec<PolicyNote>), String> {
-        let text = fs::read(path).map_err(|e| format!("cannot be read: {e}"))?;
-        TrafficPolicy::parse(&text).map_err(|mistakes| {
+    pub fn read(path: &Path) -> Read {
+        let text = fs::read(path).map_err(|e| format!("{} cannot be read: {e}", path.display()))?;
+        Self::parse(&text).map_err(|wrong| format!("{} {wrong}", path.display()))
+    }
+
+    pub fn decode(text: &str) -> Read {
+        let text = data_encoding::BASE64.decode(text.as_bytes());
+        Self::parse(&text.map_err(|_| "is not base64".to_owned())?)
+    }
+
+    fn parse(text: &[u8]) -> Read {
+        TrafficPolicy::parse(text).map_err(|mistakes| {
             let mistakes: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
-            format!("{} is no policy: {}", path.display(), mistakes.join("; "))
+            format!("is no policy: {}", mistakes.join("; "))
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The traffic policy of a replica, and what keeps it as its file says and its counts as the other
 //! replicas say.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -20,7 +20,7 @@ use super::Keep;
 pub fn ledger(file: Option<&PolicyFile>) -> Arc<Ledger> {
     let Some(file) = file else { return Arc::default() };
     let buckets = file.policy.buckets.len();
-    tracing::info!(path = %file.path.display(), buckets, "traffic policy loaded");
+    tracing::info!(buckets, "traffic policy loaded");
     file.notes.iter().for_each(tell);
     Arc::new(Ledger::new(file.policy.clone()))
 }
@@ -35,11 +35,19 @@ pub fn start(
 ) -> Outcome<Vec<Keep>> {
     let Some(file) = file else { return Ok(Vec::new()) };
     let quotas = Quotas::new(ledger.clone(), store, metrics).map_err(Failure::machine)?;
-    let reading = Reading { path: file.path, read: None };
-    Ok(vec![
-        Keep(tokio::spawn(quotas.keep())),
-        Keep(tokio::spawn(reading.keep(ledger.clone(), table.clone()))),
-    ])
+    let looking = look_after(file.path.map(Reading::of), ledger.clone(), table.clone());
+    Ok(vec![Keep(tokio::spawn(quotas.keep())), Keep(tokio::spawn(looking))])
+}
+
+/// Keeps the ledger as the policy's file says and as many replicas as there are.
+async fn look_after(mut file: Option<Reading>, ledger: Arc<Ledger>, table: SharedTable) {
+    loop {
+        tokio::time::sleep(limits::QUOTA_POLICY_CHECK).await;
+        ledger.set_share(table.load().shared_by().0);
+        if let Some(file) = &mut file {
+            file.read_changed(&ledger);
+        }
+    }
 }
 
 /// The policy's file, and how it looked when it was read.
@@ -49,23 +57,18 @@ struct Reading {
 }
 
 impl Reading {
-    async fn keep(mut self, ledger: Arc<Ledger>, table: SharedTable) {
-        self.read = self.look();
-        loop {
-            tokio::time::sleep(limits::QUOTA_POLICY_CHECK).await;
-            ledger.set_share(table.load().shared_by().0);
-            // A file that is being exchanged is not there for a moment.
-            let look = self.look();
-            if look.is_some() && look != self.read {
-                self.read = look;
-                self.replace(&ledger);
-            }
-        }
+    fn of(path: PathBuf) -> Self {
+        let read = look(&path);
+        Self { path, read }
     }
 
-    fn look(&self) -> Option<(SystemTime, u64)> {
-        let file = std::fs::metadata(&self.path).ok()?;
-        Some((file.modified().ok()?, file.len()))
+    fn read_changed(&mut self, ledger: &Ledger) {
+        // A file that is being exchanged is not there for a moment.
+        let look = look(&self.path);
+        if look.is_some() && look != self.read {
+            self.read = look;
+            self.replace(ledger);
+        }
     }
 
     fn replace(&self, ledger: &Ledger) {
@@ -79,6 +82,11 @@ impl Reading {
             Err(error) => tracing::error!("the old traffic policy stays: {error}"),
         }
     }
+}
+
+fn look(path: &Path) -> Option<(SystemTime, u64)> {
+    let file = std::fs::metadata(path).ok()?;
+    Some((file.modified().ok()?, file.len()))
 }
 
 fn tell(note: &Note) {

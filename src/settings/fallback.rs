@@ -1,6 +1,7 @@
 //! The names that today's installs set, read when neither Portico's own environment, flags nor the
 //! file say anything, so that a container can be exchanged with its environment as it is.
 
+use super::POLICY_TEXT;
 use super::mistake::Wrong;
 use super::table::Shape;
 use super::value::Value;
@@ -47,7 +48,6 @@ pub const REDIS_TLS: &str = "CONNECT_REDIS_TLS_ENABLE";
 pub const TEMPLATES: &str = "TOWER_DATA_STUDIO_TEMPLATES_";
 
 const SSH: &str = "this version has no SSH";
-const POLICY: &str = "this version has no traffic policies";
 
 /// In order of preference where two set one key.
 pub static NAMES: &[Name] = &[
@@ -93,8 +93,8 @@ pub static NAMES: &[Name] = &[
     },
     Name { name: "CONNECT_TUNNEL_URL", meaning: NotYet("sessions are reached at their upstream") },
     Name { name: "CONNECT_SSH_ENABLED", meaning: NotYetSwitch(SSH) },
-    Name { name: "CONNECT_POLICY_B64", meaning: NotYet(POLICY) },
-    Name { name: "CONNECT_POLICY_FILE", meaning: NotYet(POLICY) },
+    Name { name: "CONNECT_POLICY_FILE", meaning: Sets("quotas.policy", text) },
+    Name { name: "CONNECT_POLICY_B64", meaning: Sets("quotas.policy", policy_text) },
 ];
 
 impl Name {
@@ -111,6 +111,10 @@ fn text(value: &str) -> Result<Value, Wrong> {
 
 fn list(value: &str) -> Result<Value, Wrong> {
     Value::from_text(Shape::List, value)
+}
+
+fn policy_text(value: &str) -> Result<Value, Wrong> {
+    text(&format!("{POLICY_TEXT}{}", value.trim()))
 }
 
 fn secret(value: &str) -> Result<Value, Wrong> {

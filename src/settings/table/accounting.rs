@@ -40,7 +40,7 @@ pub static KEYS: &[Key] = &[
     key(
         "quotas.policy",
         Text,
-        "file",
+        "file, or base64: and its text",
         Unset { meaning: "no quotas", example: "/etc/portico/quotas.json" },
         "The traffic policy (JSON, see QUOTAS.md); it is read again when it changes.",
     ),

@@ -6,7 +6,7 @@ use super::parse;
 use crate::settings::collect::Collected;
 use crate::settings::mistake::Wrong;
 use crate::settings::value::Value;
-use crate::settings::{AccountingSettings, PolicyFile};
+use crate::settings::{AccountingSettings, POLICY_TEXT, PolicyFile};
 use portico_proxy::AccountingChoice;
 
 /// A write to the store for each; and two of them must fit into the shortest `idle_timeout`.
@@ -38,8 +38,15 @@ pub fn accounting(c: &mut Collected) -> Option<AccountingSettings> {
 
 /// Read here once, so that its mistakes are told with all others.
 fn policy(value: &Value) -> Result<PolicyFile, Wrong> {
-    let path = parse::file(value)?;
     let fix = "correct it, or unset quotas.policy; deploy/QUOTAS.md says how it is written";
-    let (policy, notes) = PolicyFile::read(&path).map_err(|wrong| Wrong::new(wrong, fix))?;
+    let (path, read) = match value.text().strip_prefix(POLICY_TEXT) {
+        Some(text) => (None, PolicyFile::decode(text)),
+        None => {
+            let path = parse::file(value)?;
+            let read = PolicyFile::read(&path);
+            (Some(path), read)
+        }
+    };
+    let (policy, notes) = read.map_err(|wrong| Wrong::new(wrong, fix))?;
     Ok(PolicyFile { path, policy, notes })
 }
