@@ -6,6 +6,7 @@ mod ends;
 mod exact;
 mod durable;
 mod quotas;
+mod without;
 
 use portico_bench::world::{Io, Options};
 
