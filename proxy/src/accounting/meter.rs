@@ -65,10 +65,9 @@ impl Meter {
         }
     }
 
-    /// Answers whether the kernel still has connections of it.
-    fn read_slot(&mut self, slot: &Slot, now: Timestamp, reading: &mut Reading) -> bool {
+    fn read_slot(&mut self, slot: &Slot, now: Timestamp, reading: &mut Reading) {
         let known = self.known.entry(slot.number).or_default();
-        let Some(Now { counted, is_open }) = self.accounting.now(slot) else { return true };
+        let Some(Now { counted, .. }) = self.accounting.now(slot) else { return };
         let since = since(&counted, &known.counted);
         known.counted += since;
         if !since.is_nothing() {
@@ -80,7 +79,6 @@ impl Meter {
             let session = slot.session().clone();
             reading.activity.push(SessionActivity { session, activity });
         }
-        is_open
     }
 
     /// What nobody holds any more is read a last time; then its slot is free.
