@@ -21,6 +21,7 @@ struct Known {
     upstream_bytes_out: u64,
     connections: u64,
     requests: u64,
+    resets: u64,
 }
 
 struct Session {
@@ -67,6 +68,7 @@ impl Session {
             upstream_bytes_out: number("upstream_bytes_out"),
             connections: number("connections"),
             requests: number("requests"),
+            resets: number("resets"),
         }
     }
 
@@ -186,5 +188,6 @@ fn ends(world: &World, what: &str) {
     reset_on_close(&reset.tcp);
     drop((closed, client_first, reset));
     session.is_used(3, 4);
+    session.known.resets = 1;
     session.agrees(world, what);
 }

@@ -17,9 +17,19 @@ pub(super) struct Counting {
     /// two streams, as TCP has them.
     received: Cell<u32>,
     sent: Cell<u32>,
-    /// Our FIN was sent.
-    ended: Cell<bool>,
+    /// How our side of the stream came to its end, as far as it has.
+    end: Cell<End>,
     counted: RefCell<Option<Counted>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum End {
+    #[default]
+    Open,
+    /// Our FIN was sent.
+    Ended,
+    /// When it should have been, the connection was gone.
+    Reset,
 }
 
 struct Counted {
@@ -61,8 +71,14 @@ impl Counting {
         self.sent.get()
     }
 
-    pub(super) fn ended(&self) {
-        self.ended.set(true);
+    /// Before our FIN is sent.
+    pub(super) fn end(&self, fd: BorrowedFd<'_>) {
+        if self.end.get() != End::Open {
+            return;
+        }
+        let is_asked = self.counted.borrow().as_ref().is_some_and(|counted| counted.last.is_some());
+        let is_gone = is_asked && TcpInfo::of(fd).is_ok_and(|info| info.state == STATE_CLOSE);
+        self.end.set(if is_gone { End::Reset } else { End::Ended });
     }
 
     pub(super) fn is_for(&self, slot: &Arc<Slot>) -> bool {
@@ -161,7 +177,7 @@ impl Counting {
             if let Some(told) = counted.last.as_deref()
                 && let Ok((_, state)) = self.ask(fd, &counted, told, None)
                 && state == STATE_CLOSE
-                && !self.ended.get()
+                && self.end.get() != End::Ended
             {
                 // A normal end has our FIN.
                 add(&counted.slot.asked(counted.side).resets, 1);

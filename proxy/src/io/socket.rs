@@ -185,7 +185,7 @@ impl Socket {
     /// Ends one or both directions. Operations in flight in that direction complete.
     pub(crate) fn shutdown(&self, how: Shutdown) {
         if how != Shutdown::Read {
-            self.0.counting.ended();
+            self.0.counting.end(self.fd());
         }
         // Fails only where there is nothing left to shut down.
         let _ = SockRef::from(&self.fd()).shutdown(how);
