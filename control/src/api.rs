@@ -77,6 +77,7 @@ use events::Listeners;
 use observe::Counters;
 use operation::{Access, Operation, Place};
 use problem::{Kind, Problem};
+pub use quotas::near as near_quotas;
 
 pub struct ApiSettings {
     pub domains: Domains,

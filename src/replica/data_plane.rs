@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use portico_control::api;
 use portico_control::keys;
 use portico_control::metering::Metering;
 use portico_control::replica::present::{self, Present};
 use portico_control::replica::{Heart, Replica as Registration, Role};
 use portico_control::store::{self, Store};
+use portico_core::limits;
 use portico_core::network::UpstreamNetworks;
 use portico_core::quota::Ledger;
 use portico_core::session::{Name, Timestamp};
@@ -55,7 +57,7 @@ pub fn start(
         keeps.extend(quotas::start(policy, &ledger, table, store.clone(), metrics)?);
     }
     let name = name_of(role)?;
-    let heart = start_heart(role, name.clone(), store.clone(), proxy.as_ref())?;
+    let heart = start_heart(role, name.clone(), store.clone(), proxy.as_ref(), ledger.clone())?;
     let meter = proxy.as_ref().and_then(Proxy::take_meter);
     let metering = meter
         .map(|meter| metering::start(&settings.accounting, meter, store.clone(), name, metrics));
@@ -98,6 +100,7 @@ fn start_heart(
     name: Name,
     store: Arc<dyn Store>,
     proxy: Option<&Proxy>,
+    ledger: Arc<Ledger>,
 ) -> Outcome<Heart> {
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     let host = host.unwrap_or_else(|| "unknown".to_owned());
@@ -107,10 +110,12 @@ fn start_heart(
     let presence = proxy.map(Proxy::presence);
     let note = move || {
         let all = presence.as_ref().map(|presence| presence.list()).unwrap_or_default();
-        present::encode(all.into_iter().map(|(session, user, connected)| {
+        let all = all.into_iter().map(|(session, user, connected)| {
             let Connected { connections, since } = connected;
             Present { session, user, connections, since }
-        }))
+        });
+        let now = store::Author::portico().at;
+        present::encode(all, api::near_quotas(&ledger, now, limits::QUOTAS_TOLD_MAX))
     };
     Ok(Heart::start(store, name, registration, role.has_control(), Box::new(note)))
 }

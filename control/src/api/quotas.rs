@@ -1,5 +1,6 @@
 //! The handler of `/v1/quotas`: what is counted of traffic, and who is over or near.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -7,8 +8,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use portico_core::limits;
 use portico_core::quota::{
-    Action, Bucket, Extractor, Kind, Protocol, Quota, Source, TokenPlace, Unverified, Usage,
+    Action, Bucket, Extractor, Kind, Ledger, Protocol, Quota, Source, TokenPlace, Unverified, Usage,
 };
+use portico_core::session::Timestamp;
 use serde_json::{Value, json};
 
 use super::Api;
@@ -17,6 +19,7 @@ use super::problem::Problem;
 use super::schema::{about, answered, count, flag, name, nullable, reference, time};
 use super::wire::rfc3339;
 use crate::clock;
+use crate::replica::present;
 
 /// From here on an account is near.
 const NEAR_PERCENT: u64 = 80;
@@ -24,12 +27,42 @@ const NEAR_PERCENT: u64 = 80;
 pub async fn list(State(api): State<Arc<Api>>, by: By) -> Result<Response, Problem> {
     by.require_unbounded()?;
     let ledger = &api.settings.quotas;
-    let mut usage = ledger.usage(NEAR_PERCENT, clock::now());
-    let complete = usage.len() <= limits::QUOTAS_LISTED_MAX;
-    usage.truncate(limits::QUOTAS_LISTED_MAX);
+    let mut items = BTreeMap::new();
+    let own = near(ledger, clock::now(), limits::QUOTAS_LISTED_MAX);
+    // Who counts is a replica with workers, which this one may not be.
+    let beats = api.store.beating().await?;
+    let told = beats.iter().flat_map(|beat| present::quotas(&beat.note));
+    for item in own.into_iter().chain(told) {
+        let kept = items.entry(identity(&item)).or_insert(Value::Null);
+        if used(&item) >= used(kept) {
+            *kept = item;
+        }
+    }
+    let mut items: Vec<Value> = items.into_values().collect();
+    items.sort_by(|a, b| fullness(b).total_cmp(&fullness(a)));
+    let complete = items.len() <= limits::QUOTAS_LISTED_MAX;
+    items.truncate(limits::QUOTAS_LISTED_MAX);
     let buckets: Vec<_> = ledger.policy().buckets.iter().map(bucket).collect();
-    let items: Vec<_> = usage.iter().map(account).collect();
     Ok(Json(json!({ "buckets": buckets, "items": items, "complete": complete })).into_response())
+}
+
+/// The fullest accounts of a process, as the API shows them.
+pub fn near(ledger: &Ledger, now: Timestamp, max: usize) -> Vec<Value> {
+    ledger.usage(NEAR_PERCENT, now).iter().take(max).map(account).collect()
+}
+
+/// Which quota of which account.
+fn identity(item: &Value) -> String {
+    let names = ["bucket", "value", "action", "kind", "window_seconds", "quota_bytes"];
+    Value::from_iter(names.map(|name| (name, item[name].clone()))).to_string()
+}
+
+fn used(item: &Value) -> u64 {
+    item["used_bytes"].as_u64().unwrap_or_default()
+}
+
+fn fullness(item: &Value) -> f64 {
+    used(item) as f64 / item["quota_bytes"].as_u64().unwrap_or(1).max(1) as f64
 }
 
 fn account(usage: &Usage) -> Value {

@@ -1,10 +1,12 @@
-//! Who is connected to which session, as a process says it with its heartbeat.
+//! Who is connected to which session, and whose quotas are used up or nearly, as a process says it
+//! with its heartbeat.
 
 use std::collections::BTreeMap;
 
 use portico_core::limits;
 use portico_core::session::{Name, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The connections of one user to one session through one process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +25,9 @@ struct Wire {
     #[serde(default)]
     truncated: bool,
     sessions: BTreeMap<String, Vec<Who>>,
+    /// As the API shows them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    quotas: Vec<Value>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -35,8 +40,8 @@ struct Who {
 const FORM: u32 = 1;
 
 /// The note of a heartbeat, no longer than a store should carry every few seconds.
-pub fn encode(all: impl IntoIterator<Item = Present>) -> Vec<u8> {
-    let mut wire = Wire { v: FORM, ..Wire::default() };
+pub fn encode(all: impl IntoIterator<Item = Present>, quotas: Vec<Value>) -> Vec<u8> {
+    let mut wire = Wire { v: FORM, quotas, ..Wire::default() };
     let mut bytes = 0;
     for Present { session, user, connections, since } in all {
         bytes += session.len() + user.as_str().len() + ROOM;
@@ -53,6 +58,16 @@ pub fn encode(all: impl IntoIterator<Item = Present>) -> Vec<u8> {
 /// For what stands around the names, with the longest numbers.
 const ROOM: usize = 96;
 
+/// What a note tells of quotas.
+pub fn quotas(note: &[u8]) -> Vec<Value> {
+    decoded(note).map(|wire| wire.quotas).unwrap_or_default()
+}
+
+/// None of one that is of another version.
+fn decoded(note: &[u8]) -> Option<Wire> {
+    serde_json::from_slice(note).ok().filter(|wire: &Wire| wire.v == FORM)
+}
+
 /// What a note tells of one session.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Told {
@@ -67,8 +82,7 @@ pub fn of_session(note: &[u8], session: &str) -> Told {
     if note.is_empty() {
         return Told { complete: true, ..Told::default() };
     }
-    let wire = serde_json::from_slice(note).ok().filter(|wire: &Wire| wire.v == FORM);
-    let Some(mut wire) = wire else { return Told::default() };
+    let Some(mut wire) = decoded(note) else { return Told::default() };
     let present = |who: Who| {
         Some(Present {
             session: session.into(),
@@ -94,7 +108,8 @@ mod tests {
             connections: 2,
             since: Timestamp(1_795_000_000_000),
         };
-        let note = encode((0..20).map(of));
+        let note = encode((0..20).map(of), vec![Value::from(7)]);
+        assert_eq!(quotas(&note), [7]);
         let told = |present, complete| Told { present, complete };
         assert_eq!(of_session(&note, "s3"), told(vec![of(3), of(10), of(17)], true));
         assert_eq!(of_session(&note, "s9"), told(vec![], true));
@@ -102,7 +117,7 @@ mod tests {
         for other in [&b"{"[..], br#"{"v":2,"sessions":{}}"#] {
             assert_eq!(of_session(other, "s1"), told(vec![], false));
         }
-        let note = encode((0..100_000).map(of));
+        let note = encode((0..100_000).map(of), Vec::new());
         assert!(note.len() <= limits::BEAT_NOTE_BYTES_MAX);
         assert!(serde_json::from_slice::<Wire>(&note).unwrap().truncated);
         assert!(!of_session(&note, "s1").complete);

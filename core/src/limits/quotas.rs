@@ -42,6 +42,8 @@ pub const QUOTA_WRITER_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 pub const QUOTA_POLICY_CHECK: Duration = Duration::from_secs(1);
 /// Quotas used up or free again, of which one look writes a line each; the rest are one line.
 pub const QUOTA_EVENTS_LOGGED_MAX: usize = 100;
+/// Accounts that a process tells the others of, the fullest, with each heartbeat.
+pub const QUOTAS_TOLD_MAX: usize = 200;
 /// Accounts that the API lists.
 pub const QUOTAS_LISTED_MAX: usize = 1_000;
 
