@@ -38,6 +38,7 @@ pub mod accept;
 mod replica;
 
 mod usage;
+mod top;
 mod quota;
 
 mod audit;
@@ -82,6 +83,7 @@ enum Noun {
     Token(Of<token::Action>),
     Event(Alone<event::Flags>),
     Usage(Alone<usage::Flags>),
+    Top(Alone<top::Flags>),
     Replica(Of<replica::Action>),
     Quota(Of<quota::Action>),
     Audit(Alone<audit::Flags>),
@@ -155,6 +157,7 @@ const TEXTS: &[(&str, &str, &str)] = &[
         event::EXAMPLES,
     ),
     ("usage", "What sessions, workspaces and users have used", usage::EXAMPLES),
+    ("top", "Who uses the edge just now: a live view", top::EXAMPLES),
     ("replica", "Replicas: the Portico processes", replica::EXAMPLES),
     ("quota", "Traffic quotas: who is over one, or near", quota::EXAMPLES),
     ("audit", "Who changed what, when and from where", audit::EXAMPLES),
@@ -210,6 +213,7 @@ async fn act(noun: Noun) -> Outcome {
         Noun::Token(Of { place, action }) => token::run(client(place)?, action).await,
         Noun::Event(Alone { place, flags }) => event::run(client(place)?, flags).await,
         Noun::Usage(Alone { place, flags }) => usage::run(client(place)?, flags).await,
+        Noun::Top(Alone { place, flags }) => top::run(client(place)?, flags).await,
         Noun::Replica(Of { place, action }) => replica::run(client(place)?, action).await,
         Noun::Quota(Of { place, action }) => quota::run(client(place)?, action).await,
         Noun::Audit(Alone { place, flags }) => audit::run(client(place)?, flags).await,

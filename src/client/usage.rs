@@ -124,7 +124,7 @@ fn table(rows: &[Value], with_time: bool) -> Table {
 }
 
 /// In the largest unit that leaves three digits: `1.25MB`, in powers of a thousand.
-fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
     if bytes < 1_000 {
         return format!("{bytes}B");
@@ -143,14 +143,14 @@ fn size(bytes: u64) -> String {
     format!("{amount:.decimals$}{}", UNITS[unit])
 }
 
-fn part(of: u64, all: u64) -> String {
+pub fn part(of: u64, all: u64) -> String {
     match all {
         0 => "-".to_owned(),
         all => format!("{:.2}%", of as f64 * 100.0 / all as f64),
     }
 }
 
-fn milliseconds(us: &Value) -> String {
+pub fn milliseconds(us: &Value) -> String {
     us.as_u64().map_or_else(|| "-".to_owned(), |us| format!("<{:.1}ms", us as f64 / 1e3))
 }
 

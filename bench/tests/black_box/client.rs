@@ -5,6 +5,7 @@ mod canned;
 mod sessions;
 mod access;
 mod operators;
+mod top;
 mod streams;
 mod failures;
 mod tls;
@@ -161,6 +162,7 @@ fn every_command_teaches_and_documents_its_exit_codes() {
         "token revoke",
         "event",
         "usage",
+        "top",
         "replica",
         "replica list",
         "quota",
@@ -181,6 +183,7 @@ fn every_command_teaches_and_documents_its_exit_codes() {
         "token",
         "event",
         "usage",
+        "top",
         "replica",
         "quota",
         "audit",

@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, Uri, header};
 use axum::response::{IntoResponse, Response};
 use portico_core::limits;
 use portico_core::session::{Name, Timestamp, UnknownWord};
-use portico_core::usage::{Counted, Hour};
+use portico_core::usage::{Counted, Hour, Rtt};
 use serde_json::{Value, json};
 
 use super::Api;
@@ -154,6 +154,12 @@ fn rtt(counted: &Counted) -> [(&'static str, Option<u64>); 5] {
     ]
 }
 
+/// Up to the last that has a sample: few have one of a second.
+fn buckets(rtt: &Rtt) -> &[u64] {
+    let used = rtt.buckets.iter().rposition(|bucket| *bucket > 0).map_or(0, |last| last + 1);
+    &rtt.buckets[..used]
+}
+
 fn item((group, counted): &(Group, Counted)) -> Value {
     let mut item = json!({
         "at": rfc3339(group.at.begins_at()),
@@ -162,6 +168,7 @@ fn item((group, counted): &(Group, Counted)) -> Value {
         "session": group.session.as_ref().map(|session| session.as_str()),
         "rtt": BTreeMap::from(rtt(counted)),
     });
+    item["rtt"]["buckets"] = json!(buckets(&counted.rtt));
     for (name, number) in numbers(counted) {
         item[name] = json!(number);
     }

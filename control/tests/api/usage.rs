@@ -108,7 +108,7 @@ fn a_row_has_all_numbers_and_the_answer_says_of_which_hours() {
                 "upstream_bytes_in": 0, "upstream_bytes_out": 0,
                 "segments_in": 0, "segments_out": 0, "retransmits": 0,
                 "rtt": { "minimum_us": 900, "p50_us": 1024, "p90_us": 1024, "p99_us": 1024,
-                         "samples": 1 },
+                         "samples": 1, "buckets": [0, 0, 0, 0, 0, 0, 0, 0, 0, 1] },
             }],
         })
     );

@@ -1,5 +1,6 @@
 //! The shape of usage in the OpenAPI document.
 
+use portico_core::usage::Rtt;
 use serde_json::{Map, Value, json};
 
 use super::super::schema::{about, answered, count, name, nullable, reference, session_id, time};
@@ -70,6 +71,14 @@ pub fn all() -> Vec<(&'static str, Value)> {
         "p90_us": us("Nine in ten."),
         "p99_us": us("99 in a hundred."),
         "samples": count("How many."),
+        "buckets": {
+            "type": "array",
+            "description": "How many took at least 2ⁿ and less than 2ⁿ⁺¹ microseconds, for n from \
+                            0 to the last that has one. Differences of two answers tell of the \
+                            time between.",
+            "items": count("Samples."),
+            "maxItems": Rtt::BUCKETS,
+        },
     });
     let page = json!({
         "from": time("The beginning of the first hour."),
