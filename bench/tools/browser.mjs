@@ -112,11 +112,15 @@ const onPages = {
     return (await at.reload({ timeout, waitUntil: "domcontentloaded" }))?.status() ?? 0;
   },
   click: (at, { selector, timeout }) => at.locator(selector).click({ timeout }),
+  double_click: (at, { selector, timeout }) => at.locator(selector).dblclick({ timeout }),
   fill: (at, { selector, text, timeout }) => at.locator(selector).fill(text, { timeout }),
   press: (_at, { key }, page) => page.keyboard.press(key),
   type: (_at, { text }, page) => page.keyboard.type(text),
   wait_for: async (at, { selector, timeout }) => {
     await at.locator(selector).first().waitFor({ timeout });
+  },
+  wait_for_attached: async (at, { selector, timeout }) => {
+    await at.locator(selector).first().waitFor({ timeout, state: "attached" });
   },
   wait_for_url: (at, { part, timeout }) => {
     return at.waitForURL((url) => url.href.includes(part), { timeout, waitUntil: "commit" });

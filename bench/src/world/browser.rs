@@ -139,6 +139,11 @@ impl Page {
     }
 
     #[track_caller]
+    pub fn double_click(&self, selector: &str) {
+        self.call("double_click", json!({ "selector": selector }));
+    }
+
+    #[track_caller]
     pub fn fill(&self, selector: &str, text: &str) {
         self.call("fill", json!({ "selector": selector, "text": text }));
     }
@@ -166,6 +171,12 @@ impl Page {
     #[track_caller]
     pub fn wait_for(&self, selector: &str) {
         self.call("wait_for", json!({ "selector": selector }));
+    }
+
+    /// Until an element is in the document, to be seen or not.
+    #[track_caller]
+    pub fn wait_for_attached(&self, selector: &str) {
+        self.call("wait_for_attached", json!({ "selector": selector }));
     }
 
     /// Until the page's URL has this in it.

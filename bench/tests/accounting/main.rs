@@ -1,12 +1,14 @@
 //! What Portico counts of its connections, against what both ends of them know: to the byte, by the
-//! kernel's program and by asking sockets, on both io back ends. As root, with a kernel that lets
-//! programs count; where that is not so these tests fail.
+//! kernel's program and by asking sockets, on both io back ends; and when it takes a user for away.
+//! As root, with a kernel that lets programs count, and after `make tools`; where that is not so
+//! these tests fail.
 
 mod ends;
 mod exact;
 mod durable;
 mod quotas;
 mod without;
+mod idle;
 
 use portico_bench::world::{Io, Options};
 
