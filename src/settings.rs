@@ -22,7 +22,7 @@ pub mod show;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ipnet::IpNet;
 use portico_control::store::StoreSettings;
@@ -177,6 +177,8 @@ pub struct AccountingSettings {
 pub struct PolicyFile {
     /// None where the setting is the policy itself.
     pub path: Option<PathBuf>,
+    /// How that looked before it was read: a later change is seen.
+    pub seen: Option<Seen>,
     pub policy: TrafficPolicy,
     /// What its author may not know of it.
     pub notes: Vec<PolicyNote>,
@@ -185,6 +187,9 @@ pub struct PolicyFile {
 /// What stands before a policy that is in the setting itself, in base64 as in today's installs.
 pub const POLICY_TEXT: &str = "base64:";
 
+/// When a file was changed, and how long it is.
+pub type Seen = (SystemTime, u64);
+
 type Read = Result<(TrafficPolicy, Vec<PolicyNote>), String>;
 
 impl PolicyFile {
@@ -192,6 +197,12 @@ impl PolicyFile {
     pub fn read(path: &Path) -> Read {
         let text = fs::read(path).map_err(|e| format!("{} cannot be read: {e}", path.display()))?;
         Self::parse(&text).map_err(|wrong| format!("{} {wrong}", path.display()))
+    }
+
+    /// None while it is not there, as a file is for a moment that is being exchanged.
+    pub fn look(path: &Path) -> Option<Seen> {
+        let file = fs::metadata(path).ok()?;
+        Some((file.modified().ok()?, file.len()))
     }
 
     pub fn decode(text: &str) -> Read {

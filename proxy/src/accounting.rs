@@ -69,6 +69,8 @@ pub struct Accounting {
     /// Why it is this source, in a word.
     reason: &'static str,
     slots: Slots,
+    /// Slots for which the kernel had no room.
+    overflowed: AtomicU64,
     looks: Looks,
     totals: Mutex<Totals>,
 }
@@ -83,13 +85,16 @@ struct Looks {
     workers: AtomicUsize,
 }
 
-/// A sum for each side.
+/// A sum for each side, where the kernel has room.
 fn opened(kernel: &Kernel, slot: u64) -> bool {
     let keys = [Side::Client, Side::Upstream].map(|side| side.key(slot));
     match keys.iter().try_for_each(|key| kernel.add(*key)) {
         Ok(()) => true,
         Err(full) => {
-            tracing::debug!(error = &full as &dyn std::error::Error, "no slot for a session");
+            tracing::debug!(
+                error = &full as &dyn std::error::Error,
+                "a session's sockets are asked"
+            );
             keys.iter().for_each(|key| drop(kernel.remove(*key)));
             false
         }
@@ -114,12 +119,11 @@ impl Accounting {
     /// To be called before any socket is made that is to be counted: a kernel's program sees the
     /// sockets of a control group, which this process may have to enter first.
     pub fn start(choice: AccountingChoice, session_metrics: bool) -> Result<Arc<Self>, Refused> {
-        let slots_max = limits::SLOTS_MAX;
         let (source, reason) = match choice {
             AccountingChoice::Off => (Source::Off, "requested"),
             AccountingChoice::TcpInfo => (Source::TcpInfo, "requested"),
             AccountingChoice::Auto | AccountingChoice::Ebpf => {
-                match (Kernel::load(2 * slots_max as u32 + 2), choice) {
+                match (Kernel::load(2 * limits::KERNEL_SLOTS_MAX + 2), choice) {
                     (Ok(kernel), AccountingChoice::Ebpf) => {
                         (Source::Ebpf(Box::new(kernel)), "requested")
                     }
@@ -137,7 +141,8 @@ impl Accounting {
         let accounting = Self {
             source,
             reason,
-            slots: Slots::new(slots_max),
+            slots: Slots::new(limits::SLOTS_MAX),
+            overflowed: AtomicU64::new(0),
             looks: Looks::default(),
             totals: Mutex::new(Totals::with_sessions(session_metrics)),
         };
@@ -185,17 +190,30 @@ impl Accounting {
         [("client", closed(UNROUTED_ACCEPTED)), ("upstream", closed(UNROUTED_CONNECTED))]
     }
 
-    /// Where the connections of a route's session are counted; nowhere where accounting is off or
-    /// there are too many sessions at once.
+    /// Where the connections of a route's session are counted; none where there are too many
+    /// sessions at once. Where the kernel has no room for one more its sockets are asked.
     pub(crate) fn slot_of(&self, route: &Route) -> Option<Arc<Slot>> {
-        match &self.source {
-            Source::Ebpf(kernel) => {
-                let means = Means::Tag { owner: kernel.owner() };
-                self.slots.of(route, means, |number| opened(kernel, number))
+        self.slots.of(route, |number| match &self.source {
+            Source::Ebpf(kernel) if !opened(kernel, number) => {
+                self.overflowed.fetch_add(1, Ordering::Relaxed);
+                Means::Ask
             }
-            Source::TcpInfo => self.slots.of(route, Means::Ask, |_| true),
-            Source::Off => None,
+            Source::Ebpf(_) | Source::TcpInfo | Source::Off => self.means(),
+        })
+    }
+
+    /// By which a connection is counted, also for nobody.
+    pub(crate) fn means(&self) -> Means {
+        match &self.source {
+            Source::Ebpf(kernel) => Means::Tag { owner: kernel.owner() },
+            Source::TcpInfo => Means::Ask,
+            Source::Off => Means::Nothing,
         }
+    }
+
+    /// Sessions for which the kernel had no room, so that their sockets were asked.
+    pub(crate) fn overflowed(&self) -> u64 {
+        self.overflowed.load(Ordering::Relaxed)
     }
 
     /// What was read of the meter so far, for who only wants sums.

@@ -47,10 +47,19 @@ struct Connection {
     watched: Watched,
     /// Received and not yet used: the start of the next request, or of the current one's body.
     inbound: Chunk,
-    /// The route that it was counted for last, and where in the client's stream the request begins
-    /// for which that may have to change.
-    counted_for: Option<Arc<Route>>,
+    /// What it was counted for last, and where in the client's stream the request begins for which
+    /// that may have to change.
+    counted_for: CountedFor,
     begins_at: u32,
+}
+
+/// For which session a connection is counted.
+enum CountedFor {
+    /// Nothing was said yet: it is of the first.
+    Unsaid,
+    /// The edge itself answered.
+    Nobody,
+    Route(Arc<Route>),
 }
 
 /// What follows a request.
@@ -84,7 +93,7 @@ pub(crate) async fn serve(
         client: entered.client,
         watched,
         inbound: entered.inbound,
-        counted_for: None,
+        counted_for: CountedFor::Unsaid,
         begins_at: 0,
     };
     if let Some((relay, journal, watched)) = connection.run().await {
@@ -131,9 +140,15 @@ impl Connection {
         loop {
             let mut next = self.next_request(patience).await;
             patience = limits::KEEP_ALIVE_TIMEOUT;
-            if let Ok(Some(Admission::Forward(forward))) = &mut next {
-                self.count_for(&forward.route, forward.kind);
-                self.watched.watch.let_in(forward.live.take(), self.begins_at);
+            match &mut next {
+                Ok(Some(Admission::Forward(forward))) => {
+                    self.count_for(&forward.route, forward.kind);
+                    self.watched.watch.let_in(forward.live.take(), self.begins_at);
+                }
+                Ok(Some(Admission::Reply(_) | Admission::Edge(_))) | Err(_) => {
+                    self.count_for_nobody();
+                }
+                Ok(None) => {}
             }
             let turn = match next {
                 // Most requests have no body; what has one is worth an allocation.
@@ -147,7 +162,7 @@ impl Connection {
                 Err(refusal) => self.refuse(refusal).await,
             };
             match turn {
-                Turn::Next => self.watched.watch.let_in(None, 0),
+                Turn::Next => self.watched.watch.let_in(None, self.read_position()),
                 Turn::Close => break,
                 Turn::Linger => {
                     Box::pin(self.linger()).await;
@@ -164,16 +179,43 @@ impl Connection {
     /// What goes through it from the head of this request on is counted for its session. Most
     /// requests are for the same one as the request before.
     fn count_for(&mut self, route: &Arc<Route>, kind: RequestKind) {
+        let is_same = match &self.counted_for {
+            CountedFor::Route(before) => Arc::ptr_eq(before, route),
+            CountedFor::Unsaid | CountedFor::Nobody => false,
+        };
         let socket = self.stream.socket();
-        if !self.counted_for.as_ref().is_some_and(|before| Arc::ptr_eq(before, route)) {
-            let slot = self.worker.shared.accounting.slot_of(route);
+        if !is_same {
+            let accounting = &self.worker.shared.accounting;
+            let slot = accounting.slot_of(route);
             if !slot.as_ref().is_some_and(|slot| socket.is_counted_for(slot)) {
-                socket.count_for(slot.as_ref(), Side::Client, self.begins_at);
+                let means = accounting.means();
+                socket.count_for(slot.as_ref(), means, Side::Client, self.begins_at);
             }
-            self.counted_for = Some(route.clone());
+            self.counted_for = match slot {
+                Some(_) => CountedFor::Route(route.clone()),
+                None => CountedFor::Nobody,
+            };
         }
         socket.note_request();
         self.stream.socket().slot(|slot| slot.note(Side::Client, kind.into(), self.wall()));
+    }
+
+    /// What the edge answers itself is no session's, and least of all that of the request before.
+    fn count_for_nobody(&mut self) {
+        match self.counted_for {
+            CountedFor::Nobody => {}
+            CountedFor::Unsaid | CountedFor::Route(_) => {
+                let means = self.worker.shared.accounting.means();
+                self.stream.socket().count_for(None, means, Side::Client, self.begins_at);
+                self.counted_for = CountedFor::Nobody;
+            }
+        }
+    }
+
+    /// How far the client's stream was used. Of TLS, where what is left over is counted without its
+    /// overhead, to some bytes.
+    fn read_position(&self) -> u32 {
+        self.stream.socket().position().wrapping_sub(self.inbound.len() as u32)
     }
 
     /// The time of day, as of the worker's last look at it.
@@ -184,9 +226,7 @@ impl Connection {
     /// The next request, or `None` when the client has ended between two.
     async fn next_request(&mut self, patience: Duration) -> Result<Option<Admission>, Refusal> {
         self.watched.watch.enter(Phase::Idle, patience);
-        // Of TLS, where what is left over is counted without its overhead, to some bytes.
-        let position = self.stream.socket().position();
-        self.begins_at = position.wrapping_sub(self.inbound.len() as u32);
+        self.begins_at = self.read_position();
         // A head that comes in pieces is gathered here; most come whole.
         let mut gathered = Vec::new();
         loop {

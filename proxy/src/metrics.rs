@@ -117,6 +117,7 @@ mod tests {
             [
                 "portico_access_log_dropped_total",
                 "portico_accounting_faults_total",
+                "portico_accounting_overflowed_total",
                 "portico_accounting_slots",
                 "portico_accounting_source",
                 "portico_accounting_unrouted_total",

@@ -323,7 +323,7 @@ impl Watches {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        self.watch.let_in(None, 0);
+        self.watch.let_in(None, self.watch.client.position());
         self.watches.all.borrow_mut()[self.slot] = None;
         self.watches.free.borrow_mut().push(self.slot);
     }

@@ -123,7 +123,7 @@ pub(crate) async fn run(
         ended: Notify::new(),
     });
     let _looking = worker.shared.accounting.join();
-    spawn_local(sweep(worker.clone()));
+    let sweeping = spawn_local(sweep(worker.clone()));
     let mut acceptors = Vec::new();
     for (settings, listener) in listeners {
         match Acceptor::new(worker.driver.clone(), listener) {
@@ -137,7 +137,15 @@ pub(crate) async fn run(
     }
 
     // The sender lives in `Proxy`; when that is dropped, so is the process's interest in us.
-    let wish = life.wait_for(|life| *life > Life::Running).await.map_or(Life::Closing, |l| *l);
+    // Neither side of this race is a ring operation.
+    let wish = tokio::select! {
+        wish = life.wait_for(|life| *life > Life::Running) => wish.map_or(Life::Closing, |l| *l),
+        ended = sweeping => match ended.map_err(|error| error.try_into_panic()) {
+            // A worker whose clock stands has no deadlines, and takes nothing back from anybody.
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            Ok(()) | Err(Err(_)) => Life::Closing,
+        },
+    };
     worker.draining_since.set(Some(worker.watches.now()));
     worker.connection_ended();
     // With the last reference goes the listening socket: who connects now is told so at once.
@@ -166,7 +174,7 @@ async fn sweep(worker: Rc<Worker>) {
         interval.tick().await;
         worker.watches.sweep(worker.draining_since.get(), &worker.counters);
         worker.judge_again();
-        worker.look_again();
+        worker.look_again().await;
         worker.hold_to_quotas();
         let now = worker.watches.now();
         if now.is_multiple_of(per_second) {
@@ -228,9 +236,9 @@ impl Worker {
     }
 
     /// When the meter is about to read: what went through connections is counted first.
-    fn look_again(&self) {
+    async fn look_again(&self) {
         if self.shared.accounting.wants_look(&self.looks) {
-            self.watches.look();
+            self.watches.look().await;
             self.pool.look();
             self.shared.accounting.looked();
         }

@@ -22,6 +22,7 @@ use super::edge::EdgeDoor;
 use super::{Keep, access, metering, quotas};
 
 /// What all parts of a replica share.
+#[derive(Clone, Copy)]
 pub struct Shared<'a> {
     pub role: Role,
     pub table: &'a SharedTable,
@@ -53,9 +54,7 @@ pub fn start(
         Proxy::start(for_proxy, traffic, table.clone(), door, accounting, metrics)
     };
     let proxy = traffic.map(start).transpose()?;
-    if proxy.is_some() {
-        keeps.extend(quotas::start(policy, &ledger, table, store.clone(), metrics)?);
-    }
+    keeps.extend(quotas::start(policy, &ledger, shared)?);
     let name = name_of(role)?;
     let heart = start_heart(role, name.clone(), store.clone(), proxy.as_ref(), ledger.clone())?;
     let meter = proxy.as_ref().and_then(Proxy::take_meter);

@@ -1,20 +1,20 @@
 //! The traffic policy of a replica, and what keeps it as its file says and its counts as the other
 //! replicas say.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use portico_control::quotas::Quotas;
-use portico_control::store::{Author, Store};
+use portico_control::store::Author;
 use portico_core::limits;
 use portico_core::quota::{Ledger, Note};
 use portico_proxy::SharedTable;
 
 use crate::failure::{Failure, Outcome};
-use crate::settings::PolicyFile;
+use crate::settings::{PolicyFile, Seen};
 
 use super::Keep;
+use super::data_plane::Shared;
 
 /// With the policy in force, of which what is worth knowing is said.
 pub fn ledger(file: Option<&PolicyFile>) -> Arc<Ledger> {
@@ -25,18 +25,22 @@ pub fn ledger(file: Option<&PolicyFile>) -> Arc<Ledger> {
     Arc::new(Ledger::new(file.policy.clone()))
 }
 
-/// What is done for a data plane's quotas in the background.
+/// What is done for quotas in the background: where there are workers also what counts for all
+/// replicas together.
 pub fn start(
     file: Option<PolicyFile>,
     ledger: &Arc<Ledger>,
-    table: &SharedTable,
-    store: Arc<dyn Store>,
-    metrics: &prometheus::Registry,
+    shared: Shared<'_>,
 ) -> Outcome<Vec<Keep>> {
     let Some(file) = file else { return Ok(Vec::new()) };
-    let quotas = Quotas::new(ledger.clone(), store, metrics).map_err(Failure::machine)?;
-    let looking = look_after(file.path.map(Reading::of), ledger.clone(), table.clone());
-    Ok(vec![Keep(tokio::spawn(quotas.keep())), Keep(tokio::spawn(looking))])
+    let Shared { role, table, store, metrics } = shared;
+    let reading = file.path.map(|path| Reading { path, read: file.seen });
+    let mut keeps = vec![Keep(tokio::spawn(look_after(reading, ledger.clone(), table.clone())))];
+    if role.has_proxy() {
+        let quotas = Quotas::new(ledger.clone(), store.clone(), metrics);
+        keeps.push(Keep(tokio::spawn(quotas.map_err(Failure::machine)?.keep())));
+    }
+    Ok(keeps)
 }
 
 /// Keeps the ledger as the policy's file says and as many replicas as there are.
@@ -53,18 +57,12 @@ async fn look_after(mut file: Option<Reading>, ledger: Arc<Ledger>, table: Share
 /// The policy's file, and how it looked when it was read.
 struct Reading {
     path: PathBuf,
-    read: Option<(SystemTime, u64)>,
+    read: Option<Seen>,
 }
 
 impl Reading {
-    fn of(path: PathBuf) -> Self {
-        let read = look(&path);
-        Self { path, read }
-    }
-
     fn read_changed(&mut self, ledger: &Ledger) {
-        // A file that is being exchanged is not there for a moment.
-        let look = look(&self.path);
+        let look = PolicyFile::look(&self.path);
         if look.is_some() && look != self.read {
             self.read = look;
             self.replace(ledger);
@@ -82,11 +80,6 @@ impl Reading {
             Err(error) => tracing::error!("the old traffic policy stays: {error}"),
         }
     }
-}
-
-fn look(path: &Path) -> Option<(SystemTime, u64)> {
-    let file = std::fs::metadata(path).ok()?;
-    Some((file.modified().ok()?, file.len()))
 }
 
 fn tell(note: &Note) {

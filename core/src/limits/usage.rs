@@ -23,6 +23,8 @@ pub const USAGE_READS_MAX: usize = 4;
 pub const ACTIVITY_WRITERS_MAX: usize = 64;
 /// How often a process writes down what it has counted.
 pub const METER_INTERVAL: Duration = Duration::from_secs(10);
+/// How long an operator may make that.
+pub const METER_INTERVAL_MAX: Duration = Duration::from_secs(12);
 /// Between tries to write down what was counted: while the store is away, and for the last time at
 /// the end, which is short.
 pub const METER_RETRY: Duration = Duration::from_secs(1);
@@ -52,6 +54,8 @@ const _: () = assert!(
         < USAGE_RETENTION.as_secs(),
     "what makes a session busy is not forgotten before it is idle"
 );
-const _: () =
-    assert!(2 * METER_INTERVAL.as_secs() + REDIS_CALL_TIMEOUT.as_secs() <= ACTIVITY_LAG.as_secs());
-const _: () = assert!(2 * METER_INTERVAL.as_secs() < IDLE_TIMEOUT_SECONDS_MIN);
+const _: () = assert!(METER_INTERVAL.as_secs() <= METER_INTERVAL_MAX.as_secs());
+const _: () = assert!(
+    2 * METER_INTERVAL_MAX.as_secs() + REDIS_CALL_TIMEOUT.as_secs() <= ACTIVITY_LAG.as_secs()
+);
+const _: () = assert!(2 * METER_INTERVAL_MAX.as_secs() < IDLE_TIMEOUT_SECONDS_MIN);

@@ -12,7 +12,7 @@ use portico_core::session::Timestamp;
 use portico_core::usage::{Counted, Reading, Rtt, Usage};
 use portico_ebpf::Tally;
 
-use super::{Accounting, Side, Slot, Source};
+use super::{Accounting, Means, Side, Slot, Source};
 
 pub struct Meter {
     accounting: Arc<Accounting>,
@@ -20,13 +20,16 @@ pub struct Meter {
     known: HashMap<u64, Known>,
 }
 
+/// Two questions to the kernel for each.
+const SLOTS_PER_TURN: usize = 256;
+
 /// What was read of a slot the last time.
 #[derive(Default)]
 struct Known {
     counted: Counted,
     activity: Activity,
-    /// How many readings in a row found it unused, but for what the kernel has not ended.
-    unused: u32,
+    /// When a reading found it unused, but for what the kernel has not ended.
+    unused_since: Option<Timestamp>,
 }
 
 /// A slot's sums now, and whether the kernel still has connections of it.
@@ -45,8 +48,12 @@ impl Meter {
         self.have_looks_taken().await;
         let now = now();
         let mut reading = Reading::default();
-        for slot in self.accounting.slots.all() {
-            self.read_slot(&slot, now, &mut reading);
+        for (at, slot) in self.accounting.slots.all().iter().enumerate() {
+            self.read_slot(slot, now, &mut reading);
+            if (at + 1).is_multiple_of(SLOTS_PER_TURN) {
+                // Others want this thread too.
+                tokio::task::yield_now().await;
+            }
         }
         self.give_back(now, &mut reading);
         self.accounting.with_totals(|totals| totals.add(&reading.usage));
@@ -67,17 +74,17 @@ impl Meter {
 
     fn read_slot(&mut self, slot: &Slot, now: Timestamp, reading: &mut Reading) {
         let known = self.known.entry(slot.number).or_default();
-        let Some(Now { counted, .. }) = self.accounting.now(slot) else { return };
-        let since = since(&counted, &known.counted);
-        known.counted += since;
-        if !since.is_nothing() {
-            known.unused = 0;
-            reading.usage.push(Usage { of: slot.usage_key(now), counted: since });
-        }
         let activity = slot.activity();
         if std::mem::replace(&mut known.activity, activity) != activity {
             let session = slot.session().clone();
             reading.activity.push(SessionActivity { session, activity });
+        }
+        let Some(Now { counted, .. }) = self.accounting.now(slot) else { return };
+        let since = since(&counted, &known.counted);
+        known.counted += since;
+        if !since.is_nothing() {
+            known.unused_since = None;
+            reading.usage.push(Usage { of: slot.usage_key(now), counted: since });
         }
     }
 
@@ -87,10 +94,10 @@ impl Meter {
         let unused = accounting.slots.take_unused(|slot| {
             let is_open = accounting.now(slot).is_some_and(|now| now.is_open);
             let known = known.entry(slot.number).or_default();
-            known.unused += 1;
+            let unused = now.since(*known.unused_since.get_or_insert(now));
             // A client that vanished leaves the kernel with a connection for minutes; what comes
             // of it after that long is counted as late.
-            !is_open || known.unused > limits::METER_UNUSED_READINGS
+            !is_open || unused > limits::METER_UNUSED
         });
         for slot in unused {
             self.read_slot(&slot, now, reading);
@@ -108,14 +115,15 @@ impl Meter {
 impl Accounting {
     /// None where the kernel does not say, which it will the next time.
     fn now(&self, slot: &Slot) -> Option<Now> {
-        let mut now = match &self.source {
-            Source::Ebpf(kernel) => {
+        let mut now = match (&self.source, slot.means) {
+            (Source::Off, _) => return None,
+            (Source::Ebpf(kernel), Means::Tag { .. }) => {
                 let client = kernel.read(Side::Client.key(slot.number)).ok()?;
                 let upstream = kernel.read(Side::Upstream.key(slot.number)).ok()?;
                 let is_open = is_open(&client) || is_open(&upstream);
                 Now { counted: counted(&client, &upstream), is_open }
             }
-            Source::TcpInfo | Source::Off => Now { counted: slot.told(), is_open: false },
+            (Source::Ebpf(_) | Source::TcpInfo, _) => Now { counted: slot.told(), is_open: false },
         };
         now.counted.requests = slot.requests();
         Some(now)

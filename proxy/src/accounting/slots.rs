@@ -36,6 +36,8 @@ pub(crate) enum Means {
     Tag { owner: u64 },
     /// Each socket is asked (`TCP_INFO`) from time to time, and when it closes.
     Ask,
+    /// They are not counted; when the session was used is known all the same.
+    Nothing,
 }
 
 pub(crate) struct Slot {
@@ -90,7 +92,7 @@ impl Means {
     pub(crate) fn owner(self) -> Option<u64> {
         match self {
             Self::Tag { owner } => Some(owner),
-            Self::Ask => None,
+            Self::Ask | Self::Nothing => None,
         }
     }
 }
@@ -257,13 +259,12 @@ impl Slots {
         Self { max, table: Mutex::default(), refused: AtomicU64::new(0) }
     }
 
-    /// The slot of a route's session; a new one is shown to `prepare` first. None where there are
-    /// too many, or `prepare` says so: then its connections count as not routed.
+    /// The slot of a route's session; of a new one `prepare` says by which means it counts. None
+    /// where there are too many: then its connections count as not routed.
     pub(crate) fn of(
         &self,
         route: &Route,
-        means: Means,
-        prepare: impl FnOnce(u64) -> bool,
+        prepare: impl FnOnce(u64) -> Means,
     ) -> Option<Arc<Slot>> {
         let session = SessionId::parse(route.session()).ok()?;
         let key = Key(session, route.created_at, route.owner.clone());
@@ -272,11 +273,12 @@ impl Slots {
             return Some(slot.clone());
         }
         let number = table.last + 1;
-        if table.slots.len() >= self.max || !prepare(number) {
+        if table.slots.len() >= self.max {
             self.refused.fetch_add(1, Relaxed);
             return None;
         }
         table.last = number;
+        let means = prepare(number);
         let clocks = table.clocks.get(&key).cloned().unwrap_or_default();
         let slot = Arc::new(Slot { clocks, ..Slot::new(number, means, route) });
         table.slots.insert(key, slot.clone());
@@ -296,23 +298,25 @@ impl Slots {
         self.refused.load(Relaxed)
     }
 
-    /// Takes out those that nobody holds any more and of which `is_done` says the same. New holders
-    /// come only through `of`, which waits meanwhile.
+    /// Takes out those that nobody holds any more and of which `is_done` says the same, which is
+    /// asked without the table's lock: it may take a while, and workers want the table.
     pub(crate) fn take_unused(&self, mut is_done: impl FnMut(&Slot) -> bool) -> Vec<Arc<Slot>> {
-        let mut taken = Vec::new();
+        let table = self.table();
+        let unheld = table.slots.iter().filter(|(_, slot)| Arc::strong_count(slot) == 1);
+        let mut unheld: Vec<_> = unheld.map(|(key, slot)| (key.clone(), slot.clone())).collect();
+        drop(table);
+        unheld.retain(|(_, slot)| is_done(slot));
         let mut table = self.table();
-        table.slots.retain(|key, slot| {
-            let done = Arc::strong_count(slot) == 1 && is_done(slot);
-            if done {
-                taken.push((key.clone(), slot.clone()));
+        let mut taken = Vec::new();
+        for (key, slot) in unheld {
+            // By the table and here: nobody has come for it meanwhile, and nobody can now.
+            if Arc::strong_count(&slot) == 2 {
+                table.slots.remove(&key);
+                table.remember(key, slot.clocks.clone(), self.max);
+                taken.push(slot);
             }
-            !done
-        });
-        let slots = taken.into_iter().map(|(key, slot)| {
-            table.remember(key, slot.clocks.clone(), self.max);
-            slot
-        });
-        slots.collect()
+        }
+        taken
     }
 
     /// A slot is inserted whole, so what a panic left is as good as any.
@@ -348,7 +352,7 @@ mod tests {
     }
 
     fn slot(slots: &Slots, id: &str) -> Option<Arc<Slot>> {
-        slots.of(&route(id), Means::Ask, |_| true)
+        slots.of(&route(id), |_| Means::Ask)
     }
 
     #[test]

@@ -2,7 +2,6 @@
 //! a tag, or the socket is asked from time to time and a last time before it closes.
 
 use std::cell::{Cell, RefCell};
-use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -20,6 +19,8 @@ pub(super) struct Counting {
     /// How our side of the stream came to its end, as far as it has.
     end: Cell<End>,
     counted: RefCell<Option<Counted>>,
+    /// Where the socket is asked: what it said the last time.
+    told: RefCell<Option<Box<Told>>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,13 +41,11 @@ struct Counted {
     requests: u32,
     /// The positions at the last look.
     looked: (u32, u32),
-    /// Where the socket is asked: what it said the last time.
-    last: Option<Box<Last>>,
 }
 
 /// Counters of the socket, bytes with neither SYN nor FIN.
 #[derive(Clone, Copy, Default)]
-struct Last {
+struct Told {
     received: u64,
     sent: u64,
     segments_in: u32,
@@ -76,8 +75,8 @@ impl Counting {
         if self.end.get() != End::Open {
             return;
         }
-        let is_asked = self.counted.borrow().as_ref().is_some_and(|counted| counted.last.is_some());
-        let is_gone = is_asked && TcpInfo::of(fd).is_ok_and(|info| info.state == STATE_CLOSE);
+        let is_gone = self.told.borrow().is_some()
+            && TcpInfo::of(fd).is_ok_and(|info| info.state == STATE_CLOSE);
         self.end.set(if is_gone { End::Reset } else { End::Ended });
     }
 
@@ -103,49 +102,48 @@ impl Counting {
         }
     }
 
-    /// From now on it is counted for `slot`, or for none. What was received up to `boundary`
-    /// belongs to what it was counted for before, and so does all that was sent.
+    /// From now on it is counted for `slot`, or by these means for nobody. What was received up to
+    /// `boundary` belongs to what it was counted for before, and so does all that was sent; on a
+    /// socket that was counted for nothing yet, the handshake and all else are of the first.
     pub(super) fn count_for(
         &self,
         fd: BorrowedFd<'_>,
         slot: Option<&Arc<Slot>>,
+        means: Means,
         side: Side,
         boundary: u32,
     ) {
         let before = self.counted.borrow_mut().take();
-        let mut last = Last::default();
-        let mut owner = slot.and_then(|slot| slot.means.owner());
-        if let Some(before) = before {
-            match before.last.as_deref() {
-                Some(told) => {
-                    let asked = self.ask(fd, &before, told, Some(boundary));
-                    last = asked.map_or(*told, |(last, _)| last);
-                }
-                None => owner = before.slot.means.owner(),
-            }
-            before.leave();
-        }
-        if let Some(owner) = owner {
-            let key = side.key(slot.map_or(0, |slot| slot.number));
+        let means = slot.map_or(means, |slot| slot.means);
+        let was_tagged = before.as_ref().and_then(|before| before.slot.means.owner());
+        if let Some(owner) = means.owner().or(was_tagged) {
+            // What is asked from here on is nobody's for the kernel.
+            let of_kernel = slot.filter(|slot| slot.means.owner().is_some());
+            let key = side.key(of_kernel.map_or(0, |slot| slot.number));
             let tag = portico_ebpf::Tag { owner, key, received: boundary, sent: self.sent.get() };
             // Fails only on a socket that is already gone.
             let _ = super::tag::tag(fd, &tag);
         }
+        if let Some(before) = &before {
+            let _ = self.ask(fd, before, Some(boundary));
+        } else if slot.is_none() && means == Means::Ask {
+            let told = TcpInfo::of(fd).map(|info| self.told_by(&info, boundary));
+            *self.told.borrow_mut() = told.ok().map(Box::new);
+        }
+        if let Some(before) = before {
+            before.leave();
+        }
         let Some(slot) = slot else { return };
-        let told = match slot.means {
-            Means::Tag { .. } => None,
-            Means::Ask => {
-                add(&slot.asked(side).connections, 1);
-                Some(Box::new(last))
-            }
-        };
+        if slot.means == Means::Ask {
+            add(&slot.asked(side).connections, 1);
+            self.told.borrow_mut().get_or_insert_default();
+        }
         let counted = Counted {
             slot: slot.clone(),
             side,
             what: Use::Requests,
             requests: 0,
             looked: (boundary, self.sent.get()),
-            last: told,
         };
         counted.enter();
         *self.counted.borrow_mut() = Some(counted);
@@ -160,13 +158,10 @@ impl Counting {
         if std::mem::replace(&mut counted.looked, positions) == positions {
             return false;
         }
-        match counted.last.as_deref() {
-            None => drop(super::tag::look(fd)),
-            Some(told) => {
-                if let Ok((now, _)) = self.ask(fd, counted, told, None) {
-                    counted.last = Some(Box::new(now));
-                }
-            }
+        match counted.slot.means {
+            Means::Tag { .. } => drop(super::tag::look(fd)),
+            Means::Ask => drop(self.ask(fd, counted, None)),
+            Means::Nothing => {}
         }
         true
     }
@@ -174,11 +169,7 @@ impl Counting {
     /// The last look, before the socket is closed or reset: after that it has nothing to tell.
     pub(super) fn close(&self, fd: BorrowedFd<'_>) {
         if let Some(counted) = self.counted.borrow_mut().take() {
-            if let Some(told) = counted.last.as_deref()
-                && let Ok((_, state)) = self.ask(fd, &counted, told, None)
-                && state == STATE_CLOSE
-                && self.end.get() != End::Ended
-            {
+            if self.ask(fd, &counted, None) == Some(STATE_CLOSE) && self.end.get() != End::Ended {
                 // A normal end has our FIN.
                 add(&counted.slot.asked(counted.side).resets, 1);
             }
@@ -188,36 +179,26 @@ impl Counting {
 
     /// The last look before our reset, which a socket that is asked would forget everything with.
     pub(super) fn reset(&self, fd: BorrowedFd<'_>) {
-        let mut counted = self.counted.borrow_mut();
-        let Some(counted) = &mut *counted else { return };
-        if let Some(told) = counted.last.take() {
-            let _ = self.ask(fd, counted, &told, None);
+        let counted = self.counted.borrow();
+        let Some(counted) = &*counted else { return };
+        if self.ask(fd, counted, None).is_some() {
             add(&counted.slot.asked(counted.side).resets, 1);
+            *self.told.borrow_mut() = None;
         }
     }
 
-    /// Adds to the slot what the socket counted since it `told` the last time; and its state.
-    fn ask(
-        &self,
-        fd: BorrowedFd<'_>,
-        counted: &Counted,
-        told: &Last,
-        boundary: Option<u32>,
-    ) -> io::Result<(Last, u8)> {
-        let info = TcpInfo::of(fd)?;
-        let received = extended(info.bytes_received, boundary.unwrap_or(self.received.get()));
-        let unread = info.bytes_received.saturating_sub(received);
-        let now = Last {
-            // One that nobody read is the FIN.
-            received: match (boundary, info.state) {
-                (None, STATE_CLOSE) if unread > 1 => info.bytes_received,
-                _ => received,
-            },
-            sent: extended(info.bytes_acked, self.sent.get()),
-            segments_in: info.segments_in,
-            segments_out: info.segments_out,
-            retransmits: info.retransmits,
-        };
+    /// Adds to the slot what the socket counted since it was asked the last time, and answers its
+    /// state; none where it is not asked.
+    fn ask(&self, fd: BorrowedFd<'_>, counted: &Counted, boundary: Option<u32>) -> Option<u8> {
+        let mut told = self.told.borrow_mut();
+        let told = told.as_deref_mut().filter(|_| counted.slot.means == Means::Ask)?;
+        let info = TcpInfo::of(fd).ok()?;
+        let mut now = self.told_by(&info, boundary.unwrap_or(self.received.get()));
+        // One byte that nobody read is the FIN.
+        let unread = info.bytes_received.saturating_sub(now.received);
+        if boundary.is_none() && info.state == STATE_CLOSE && unread > 1 {
+            now.received = info.bytes_received;
+        }
         let sums = counted.slot.asked(counted.side);
         add(&sums.bytes_in, now.received.saturating_sub(told.received));
         add(&sums.bytes_out, now.sent.saturating_sub(told.sent));
@@ -225,7 +206,18 @@ impl Counting {
         add(&sums.segments_out, now.segments_out.wrapping_sub(told.segments_out).into());
         add(&sums.retransmits, now.retransmits.wrapping_sub(told.retransmits).into());
         sums.sample_rtt(info.rtt_us, info.rtt_minimum_us);
-        Ok((now, info.state))
+        *told = now;
+        Some(info.state)
+    }
+
+    fn told_by(&self, info: &TcpInfo, received: u32) -> Told {
+        Told {
+            received: extended(info.bytes_received, received),
+            sent: extended(info.bytes_acked, self.sent.get()),
+            segments_in: info.segments_in,
+            segments_out: info.segments_out,
+            retransmits: info.retransmits,
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use super::counted::Counting;
 use super::driver::{Driver, Kind};
 use super::epoll::EpollSocket;
 use super::uring::{Receiving, Sending, UringSocket};
-use crate::accounting::{Side, Slot, Use};
+use crate::accounting::{Means, Side, Slot, Use};
 
 /// A handle; clones are the same socket. One receive and one send may be in flight at a time.
 #[derive(Clone)]
@@ -269,10 +269,16 @@ impl Socket {
         super::pace::set(self.fd(), bytes_per_second);
     }
 
-    /// From now on it is counted for `slot`, or for no session. What was received up to `boundary`
-    /// belongs to what it was counted for before, and so does all that was sent.
-    pub(crate) fn count_for(&self, slot: Option<&Arc<Slot>>, side: Side, boundary: u32) {
-        self.0.counting.count_for(self.fd(), slot, side, boundary);
+    /// From now on it is counted for `slot`, or by these means for no session. What was received up
+    /// to `boundary` belongs to what it was counted for before, and so does all that was sent.
+    pub(crate) fn count_for(
+        &self,
+        slot: Option<&Arc<Slot>>,
+        means: Means,
+        side: Side,
+        boundary: u32,
+    ) {
+        self.0.counting.count_for(self.fd(), slot, means, side, boundary);
     }
 
     /// Of a client: one more request of the session that it is counted for.
@@ -286,10 +292,8 @@ impl Socket {
             true => None,
             false => Some(slot.clone()),
         });
-        match other {
-            Some(None) => {}
-            Some(Some(slot)) => self.count_for(Some(&slot), Side::Upstream, self.position()),
-            None => self.count_for(None, Side::Upstream, self.position()),
+        if let Some(Some(slot)) = other {
+            self.count_for(Some(&slot), slot.means, Side::Upstream, self.position());
         }
     }
 

@@ -22,6 +22,11 @@ const UNSLOTTED: Description = Description {
     help: "Connections counted for no session, because too many were counted already.",
     labels: &[],
 };
+const OVERFLOWED: Description = Description {
+    name: "portico_accounting_overflowed_total",
+    help: "Sessions counted by TCP_INFO, because the kernel had no room for one more.",
+    labels: &[],
+};
 const FAULTS: Description = Description {
     name: "portico_accounting_faults_total",
     help: "What the kernel's program could not count, by why; all are zero where it is not in use.",
@@ -72,6 +77,7 @@ pub(crate) const DESCRIPTIONS: &[Description] = &[
     SOURCE,
     SLOTS,
     UNSLOTTED,
+    OVERFLOWED,
     FAULTS,
     UNROUTED,
     BYTES,
@@ -92,6 +98,7 @@ pub(super) fn gather(accounting: &Accounting) -> Vec<MetricFamily> {
         family(&SOURCE, Kind::Gauge, [(source, 1.0)]),
         family(&SLOTS, Kind::Gauge, [(Vec::new(), accounting.slots() as f64)]),
         family(&UNSLOTTED, Kind::Counter, [(Vec::new(), accounting.unslotted() as f64)]),
+        family(&OVERFLOWED, Kind::Counter, [(Vec::new(), accounting.overflowed() as f64)]),
         family(&FAULTS, Kind::Counter, labelled(accounting.faults())),
         family(&UNROUTED, Kind::Counter, labelled(accounting.unrouted())),
     ];

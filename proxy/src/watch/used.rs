@@ -21,12 +21,11 @@ use crate::metrics::WorkerCounters;
 use crate::metrics::labels::EndCause;
 
 impl Watch {
-    /// What it is let in to from here on; none between requests. `from` is where in the client's
-    /// stream its request begins.
-    pub(crate) fn let_in(&self, live: Option<Live>, from: u32) {
-        self.charge();
+    /// What it is let in to from here on; none between requests. `at` is how far the client's stream
+    /// is used by what was before.
+    pub(crate) fn let_in(&self, live: Option<Live>, at: u32) {
+        self.charge(at);
         if let Some(live) = live.as_ref().filter(|live| !live.accounts.is_empty()) {
-            self.charged.set((from, self.client.sent_position()));
             // Until the next look, which knows with whom it shares the pace.
             if let Standing::Throttled { bytes_per_second, .. } =
                 live.accounts.standing(crate::clock::now())
@@ -37,15 +36,21 @@ impl Watch {
         *self.live.borrow_mut() = live;
     }
 
-    /// Counts by its quotas what went through since the last time.
-    fn charge(&self) {
-        let live = self.live.borrow();
-        let Some(live) = live.as_ref().filter(|live| !live.accounts.is_empty()) else { return };
-        let now = (self.client.position(), self.client.sent_position());
-        let before = self.charged.replace(now);
-        let bytes = now.0.wrapping_sub(before.0).wrapping_add(now.1.wrapping_sub(before.1));
-        if bytes > 0 {
-            live.accounts.charge(bytes.into());
+    /// Counts by its quotas what went through since the last time, of the client's stream up to `at`.
+    fn charge(&self, at: u32) {
+        let (received, sent) = self.charged.get();
+        let now = self.client.sent_position();
+        // What a look between has charged already, of requests that came ahead of their turn, is
+        // behind: it is not charged again.
+        let ahead = at.wrapping_sub(received);
+        let (fresh, at) = if ahead < u32::MAX / 2 { (ahead, at) } else { (0, received) };
+        self.charged.set((at, now));
+        let bytes = u64::from(fresh) + u64::from(now.wrapping_sub(sent));
+        if let Some(live) = &*self.live.borrow()
+            && !live.accounts.is_empty()
+            && bytes > 0
+        {
+            live.accounts.charge(bytes);
         }
     }
 
@@ -65,10 +70,10 @@ impl Watch {
 
     /// Bytes a second that its sockets send at most; none: as fast as they can.
     fn pace(&self, bytes_per_second: Option<NonZeroU64>) {
-        if bytes_per_second.is_none() && self.paced.get().is_none() {
+        // An upstream that comes later is paced when it does.
+        if self.paced.replace(bytes_per_second) == bytes_per_second {
             return;
         }
-        self.paced.set(bytes_per_second);
         self.client.pace(bytes_per_second);
         if let Some(upstream) = &*self.upstream.borrow() {
             upstream.pace(bytes_per_second);
@@ -86,6 +91,9 @@ impl Watch {
     }
 }
 
+/// Some 0.2 ms of system calls, if all were busy.
+const LOOKS_PER_TURN: usize = 64;
+
 /// Of an account that is throttled: its pace, and how many connections share it here.
 struct Throttled {
     bytes_per_second: NonZeroU64,
@@ -93,10 +101,19 @@ struct Throttled {
 }
 
 impl Watches {
-    /// Has all sockets counted that something went through.
-    pub(crate) fn look(&self) {
-        for watch in self.all.borrow().iter().flatten() {
-            watch.look(self.wall());
+    /// Has all sockets counted that something went through, and lets others have their turn
+    /// meanwhile: each is a system call.
+    pub(crate) async fn look(&self) {
+        let mut from = 0;
+        loop {
+            let some: Vec<_> =
+                self.all.borrow().iter().skip(from).take(LOOKS_PER_TURN).cloned().collect();
+            if some.is_empty() {
+                return;
+            }
+            from += some.len();
+            some.iter().flatten().for_each(|watch| watch.look(self.wall()));
+            tokio::task::yield_now().await;
         }
     }
 
@@ -107,7 +124,7 @@ impl Watches {
         let mut throttled: HashMap<*const Account, Throttled> = HashMap::new();
         let mut slowed: Vec<(Rc<Watch>, Vec<*const Account>)> = Vec::new();
         for watch in self.all.borrow().iter().flatten() {
-            watch.charge();
+            watch.charge(watch.client.position());
             let live = watch.live.borrow();
             let Some(live) = live.as_ref().filter(|live| !live.accounts.is_empty()) else {
                 watch.pace(None);

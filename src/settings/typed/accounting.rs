@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use portico_core::limits;
+
 use super::parse;
 use crate::settings::collect::Collected;
 use crate::settings::mistake::Wrong;
@@ -9,8 +11,9 @@ use crate::settings::value::Value;
 use crate::settings::{AccountingSettings, POLICY_TEXT, PolicyFile};
 use portico_proxy::AccountingChoice;
 
-/// A write to the store for each; and two of them must fit into the shortest `idle_timeout`.
-const INTERVALS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(25));
+/// A write to the store for each. The longest so that a session is not found idle before its use was
+/// written down, also when a write failed.
+const INTERVALS: (Duration, Duration) = (Duration::from_secs(1), limits::METER_INTERVAL_MAX);
 
 /// None only when there are mistakes.
 pub fn accounting(c: &mut Collected) -> Option<AccountingSettings> {
@@ -39,14 +42,14 @@ pub fn accounting(c: &mut Collected) -> Option<AccountingSettings> {
 /// Read here once, so that its mistakes are told with all others.
 fn policy(value: &Value) -> Result<PolicyFile, Wrong> {
     let fix = "correct it, or unset quotas.policy; deploy/QUOTAS.md says how it is written";
-    let (path, read) = match value.text().strip_prefix(POLICY_TEXT) {
-        Some(text) => (None, PolicyFile::decode(text)),
+    let (path, seen, read) = match value.text().strip_prefix(POLICY_TEXT) {
+        Some(text) => (None, None, PolicyFile::decode(text)),
         None => {
             let path = parse::file(value)?;
-            let read = PolicyFile::read(&path);
-            (Some(path), read)
+            let (seen, read) = (PolicyFile::look(&path), PolicyFile::read(&path));
+            (Some(path), seen, read)
         }
     };
     let (policy, notes) = read.map_err(|wrong| Wrong::new(wrong, fix))?;
-    Ok(PolicyFile { path, policy, notes })
+    Ok(PolicyFile { path, seen, policy, notes })
 }
