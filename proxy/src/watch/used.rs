@@ -21,8 +21,8 @@ use crate::metrics::WorkerCounters;
 use crate::metrics::labels::EndCause;
 
 impl Watch {
-    /// What it is let in to from here on; none between requests. `at` is how far the client's stream
-    /// is used by what was before.
+    /// What it is let in to from here on; none between requests. `at` is how far the client's
+    /// stream is used by what was before.
     pub(crate) fn let_in(&self, live: Option<Live>, at: u32) {
         self.charge(at);
         if let Some(live) = live.as_ref().filter(|live| !live.accounts.is_empty()) {
@@ -36,7 +36,8 @@ impl Watch {
         *self.live.borrow_mut() = live;
     }
 
-    /// Counts by its quotas what went through since the last time, of the client's stream up to `at`.
+    /// Counts by its quotas what went through since the last time, of the client's stream as far as
+    /// `at`.
     fn charge(&self, at: u32) {
         let (received, sent) = self.charged.get();
         let now = self.client.sent_position();

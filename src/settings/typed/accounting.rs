@@ -11,8 +11,8 @@ use crate::settings::value::Value;
 use crate::settings::{AccountingSettings, POLICY_TEXT, PolicyFile};
 use portico_proxy::AccountingChoice;
 
-/// A write to the store for each. The longest so that a session is not found idle before its use was
-/// written down, also when a write failed.
+/// A write to the store for each. The longest so that a session is not found idle before its use
+/// was written down, also when a write failed.
 const INTERVALS: (Duration, Duration) = (Duration::from_secs(1), limits::METER_INTERVAL_MAX);
 
 /// None only when there are mistakes.
