@@ -22,7 +22,6 @@ pub struct Ledger {
     /// Written only when the policy is replaced.
     shelves: RwLock<Shelves>,
     hasher: RandomState,
-    accounts: AtomicUsize,
     accounts_max: usize,
     is_idle: AtomicBool,
     wanted: Arc<AtomicBool>,
@@ -34,12 +33,17 @@ pub struct Ledger {
 struct Shelves {
     policy: Arc<Policy>,
     shelves: Vec<Shelf>,
+    /// Of each shelf.
+    accounts_max: usize,
 }
 
-/// The accounts of one bucket.
+/// The accounts of one bucket, which has a part of the room for itself: whoever makes up values of
+/// one bucket takes no room of another, whose values nobody can make up.
 #[derive(Debug)]
 struct Shelf {
     quotas: Quotas,
+    /// Without the overflow account.
+    accounts: AtomicUsize,
     drawers: [Drawer; DRAWERS],
     overflow: Arc<Account>,
 }
@@ -94,6 +98,35 @@ impl Accounts {
     }
 }
 
+/// Those that the store is to be told of, the most urgent last. Each is held only until it was taken,
+/// because none that is held is swept.
+#[derive(Debug)]
+pub struct Behind(Vec<Arc<Account>>);
+
+impl Behind {
+    /// The next, at most `QUOTA_DELTAS_MAX`; none when all were taken. To be called only after the
+    /// answer to the deltas before was applied.
+    pub fn take(&mut self, now: Timestamp) -> Vec<Delta> {
+        let mut deltas = Vec::new();
+        while let Some(account) = self.0.last() {
+            let mut books = account.books();
+            if deltas.len() + books.windows() > limits::QUOTA_DELTAS_MAX {
+                break;
+            }
+            account.update(&mut books, now);
+            let told = books.take(now).into_iter().map(|(span, parts)| {
+                let (bucket, value) = (account.bucket.clone(), account.value.clone());
+                Delta { of: WindowKey { bucket, value, span }, parts }
+            });
+            deltas.extend(told);
+            account.update(&mut books, now);
+            drop(books);
+            self.0.pop();
+        }
+        deltas
+    }
+}
+
 impl Default for Ledger {
     fn default() -> Self {
         Self::with_room(Policy::default(), limits::QUOTA_ACCOUNTS_MAX)
@@ -110,7 +143,6 @@ impl Ledger {
         let ledger = Self {
             shelves: RwLock::default(),
             hasher: RandomState::new(),
-            accounts: AtomicUsize::new(0),
             accounts_max,
             is_idle: AtomicBool::new(true),
             wanted: Arc::default(),
@@ -152,20 +184,27 @@ impl Ledger {
         let shelves = self.read();
         let accounts = shelves.policy.extract(known).filter_map(|(at, value)| {
             let shelf = shelves.shelves.get(at)?;
-            let account = self.account(shelf, &shelves.policy.buckets[at], &value);
+            let bucket = &shelves.policy.buckets[at];
+            let account = self.account(shelf, shelves.accounts_max, bucket, &value);
             account.touched.fetch_max(now.0, Relaxed);
             Some(account)
         });
         Accounts(accounts.collect())
     }
 
-    fn account(&self, shelf: &Shelf, bucket: &Bucket, value: &Value<'_>) -> Arc<Account> {
+    fn account(
+        &self,
+        shelf: &Shelf,
+        accounts_max: usize,
+        bucket: &Bucket,
+        value: &Value<'_>,
+    ) -> Arc<Account> {
         let mut drawer = self.drawer(shelf, &value.text);
         if let Some(account) = drawer.get(value.text.as_ref()) {
             return account.clone();
         }
-        if self.accounts.fetch_add(1, Relaxed) >= self.accounts_max {
-            self.accounts.fetch_sub(1, Relaxed);
+        if shelf.accounts.fetch_add(1, Relaxed) >= accounts_max {
+            shelf.accounts.fetch_sub(1, Relaxed);
             return shelf.overflow.clone();
         }
         let text: Box<str> = value.text.as_ref().into();
@@ -178,7 +217,8 @@ impl Ledger {
     }
 
     /// Another policy. Buckets that are told apart as before keep their accounts, and what is
-    /// counted in windows that they have still.
+    /// counted in windows that they have still; where there are more buckets now, a kept one may have
+    /// more accounts than its part until they are swept.
     pub fn replace(&self, policy: Policy, now: Timestamp) {
         let mut shelves = self.shelves.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::take(&mut *shelves);
@@ -204,13 +244,9 @@ impl Ledger {
             .collect();
         // Who still holds one of these is not held up by it any more.
         for (_, shelf) in old.into_iter().flatten() {
-            let mut gone = 0;
-            shelf.each(|account| {
-                gone += usize::from(!account.value.is_empty());
-                account.replace(Quotas::default(), now);
-            });
-            self.accounts.fetch_sub(gone, Relaxed);
+            shelf.each(|account| account.replace(Quotas::default(), now));
         }
+        shelves.accounts_max = (self.accounts_max / policy.buckets.len().max(1)).max(1);
         self.is_idle.store(policy.is_empty(), Relaxed);
         shelves.policy = Arc::new(policy);
         self.generation.fetch_add(1, Relaxed);
@@ -219,7 +255,12 @@ impl Ledger {
     fn shelf(&self, bucket: &Bucket, quotas: Quotas) -> Shelf {
         let (name, wanted) = (bucket.name.clone(), self.wanted.clone());
         let overflow = Account::new(name, Box::default(), false, quotas.clone(), wanted);
-        Shelf { quotas, drawers: Default::default(), overflow: Arc::new(overflow) }
+        Shelf {
+            quotas,
+            accounts: AtomicUsize::new(0),
+            drawers: Default::default(),
+            overflow: Arc::new(overflow),
+        }
     }
 
     /// Whether an account has gathered so much that the store should know before the interval is
@@ -231,25 +272,16 @@ impl Ledger {
     /// What the store does not know yet, the most urgent first, at most `QUOTA_DELTAS_MAX`; as much
     /// again may be left. To be called only after the answer to the deltas before was applied.
     pub fn take_deltas(&self, now: Timestamp) -> Vec<Delta> {
-        let mut behind = self.select(Account::is_behind);
-        if behind.len() > limits::QUOTA_DELTAS_MAX {
-            behind.sort_by_cached_key(|account| std::cmp::Reverse(account.urgency()));
+        self.behind().take(now)
+    }
+
+    /// Whom the store is to be told of, to be taken in batches: one look through all accounts.
+    pub fn behind(&self) -> Behind {
+        let mut accounts = self.select(Account::is_behind);
+        if accounts.len() > limits::QUOTA_DELTAS_MAX {
+            accounts.sort_by_cached_key(|account| account.urgency());
         }
-        let mut deltas = Vec::new();
-        for account in behind {
-            let mut books = account.books();
-            if deltas.len() + books.windows() > limits::QUOTA_DELTAS_MAX {
-                break;
-            }
-            account.update(&mut books, now);
-            let told = books.take(now).into_iter().map(|(span, parts)| {
-                let (bucket, value) = (account.bucket.clone(), account.value.clone());
-                Delta { of: WindowKey { bucket, value, span }, parts }
-            });
-            deltas.extend(told);
-            account.update(&mut books, now);
-        }
-        deltas
+        Behind(accounts)
     }
 
     /// The store's answer to the deltas that were taken last, in their order.
@@ -276,40 +308,42 @@ impl Ledger {
         }
     }
 
-    /// Lets go of accounts without traffic where there are too many: those first that were not used
-    /// for longest, and none that is over a quota, in use, or not told to the store. One that comes
-    /// back asks the store what it had. Answers how many went.
+    /// Lets go of accounts without traffic of buckets that have too many: those first that were not
+    /// used for longest, and none that is over a quota, in use, or not told to the store. One that
+    /// comes back asks the store what it had. Answers how many went.
     pub fn sweep(&self) -> usize {
-        let high = self.accounts_max / 8 * 7;
-        if self.accounts.load(Relaxed) < high.max(1) {
+        let shelves = self.read();
+        shelves.shelves.iter().map(|shelf| self.sweep_one(shelf, shelves.accounts_max)).sum()
+    }
+
+    fn sweep_one(&self, shelf: &Shelf, accounts_max: usize) -> usize {
+        let accounts = shelf.accounts.load(Relaxed);
+        if accounts < (accounts_max / 8 * 7).max(1) {
             return 0;
         }
-        let wanted = self.accounts.load(Relaxed) - self.accounts_max / 4 * 3;
-        let shelves = self.read();
+        let wanted = accounts.saturating_sub(accounts_max / 4 * 3);
         let mut idle = Vec::new();
-        for (at, shelf) in shelves.shelves.iter().enumerate() {
-            for drawer in &shelf.drawers {
-                let drawer = locked(drawer);
-                let accounts = drawer.values().filter(|account| is_idle(account));
-                idle.extend(accounts.map(|a| (a.touched.load(Relaxed), at, a.value.clone())));
-            }
+        for drawer in &shelf.drawers {
+            let drawer = locked(drawer);
+            let accounts = drawer.values().filter(|account| is_idle(account));
+            idle.extend(accounts.map(|a| (a.touched.load(Relaxed), a.value.clone())));
         }
         idle.sort_unstable();
         let mut gone = 0;
-        for (_, at, value) in idle.into_iter().take(wanted) {
-            let mut drawer = self.drawer(&shelves.shelves[at], &value);
+        for (_, value) in idle.into_iter().take(wanted) {
+            let mut drawer = self.drawer(shelf, &value);
             // Somebody may have come for it meanwhile; from here on nobody can.
             if drawer.get(&value).is_some_and(is_idle) {
                 drawer.remove(&value);
                 gone += 1;
             }
         }
-        self.accounts.fetch_sub(gone, Relaxed);
+        shelf.accounts.fetch_sub(gone, Relaxed);
         gone
     }
 
     pub fn accounts(&self) -> usize {
-        self.accounts.load(Relaxed)
+        self.read().shelves.iter().map(|shelf| shelf.accounts.load(Relaxed)).sum()
     }
 
     /// Those that are wanted, outside of all locks.

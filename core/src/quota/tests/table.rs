@@ -32,6 +32,75 @@ fn whoever_finds_no_room_is_counted_with_the_others() {
     assert_eq!(ledger.sweep(), 0, "all are in use");
 }
 
+/// By a field that anybody can make up, and by workspace.
+fn two_buckets() -> Policy {
+    let mut policy = policy(&quota(100, "60s", "fixed", "deny"));
+    let mut forgeable = policy.buckets[0].clone();
+    forgeable.name = "team".parse().unwrap();
+    forgeable.extractors[0].source = Source::Header { name: "X-Team".into() };
+    policy.buckets.push(forgeable);
+    policy
+}
+
+fn of_team(ledger: &Ledger, team: &str, workspace: &str, now: Timestamp) -> Accounts {
+    let fields = [httparse::Header { name: "X-Team", value: team.as_bytes() }];
+    ledger.open(&Known { fields: &fields, ..known(workspace) }, now)
+}
+
+#[test]
+fn made_up_values_of_one_bucket_take_no_room_of_another() {
+    let ledger = Ledger::with_room(two_buckets(), ROOM);
+    let flood: Vec<_> =
+        (0..ROOM).map(|value| of_team(&ledger, &format!("t{value}"), "w0", at(0))).collect();
+    assert_eq!(ledger.accounts(), 1 + ROOM / 2, "each bucket has its part");
+    let accounts = opened(&ledger, 100, at(0));
+    assert_eq!(&*accounts.iter().next().unwrap().value, "w100");
+    // And with another policy, each again its part, which is all where there is one bucket.
+    ledger.replace(policy(&quota(100, "60s", "fixed", "deny")), at(0));
+    let held: Vec<_> = (0..2 * ROOM).map(|value| opened(&ledger, value, at(0))).collect();
+    assert_eq!(ledger.accounts(), ROOM);
+    drop((flood, held));
+}
+
+#[test]
+fn a_full_bucket_is_swept_though_others_are_empty() {
+    let mut one = Replica::new("one", &two_buckets());
+    one.ledger = Ledger::with_room(two_buckets(), ROOM);
+    let mut store = Model::default();
+    drop(of_team(&one.ledger, "blue", "w0", at(0)));
+    for value in 0..ROOM / 2 {
+        of_team(&one.ledger, &format!("t{value}"), "w0", at(0));
+    }
+    one.sync(&mut store, at(0));
+    assert_eq!(one.ledger.sweep(), ROOM / 8, "down to 3/4 of its part");
+}
+
+#[test]
+fn what_is_behind_is_gathered_once_for_many_batches() {
+    let policy = policy(&quota(1 << 20, "60s", "fixed", "deny"));
+    let mut one = Replica::new("one", &policy);
+    let mut store = Model::default();
+    let many = limits::QUOTA_DELTAS_MAX * 2 + 10;
+    (0..many).for_each(|value| opened(&one.ledger, value, at(0)).charge(1));
+    let mut behind = one.ledger.behind();
+    let mut sizes = Vec::new();
+    loop {
+        let deltas = behind.take(at(0));
+        if deltas.is_empty() {
+            break;
+        }
+        sizes.push(deltas.len());
+        one.number += 1;
+        let batch = Batch { writer: "one".parse().unwrap(), number: one.number, at: at(0), deltas };
+        one.ledger.apply(&store.charge(&batch), at(0));
+        // What is charged meanwhile waits for its turn.
+        opened(&one.ledger, 7, at(0)).charge(1);
+    }
+    let full = limits::QUOTA_DELTAS_MAX;
+    // The overflow account asks too.
+    assert_eq!(sizes, [full, full, 11]);
+}
+
 #[test]
 fn accounts_without_traffic_make_room_oldest_first_and_come_back() {
     let policy = policy(&quota(100, "60s", "fixed", "deny"));
