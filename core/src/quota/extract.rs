@@ -1,7 +1,7 @@
 //! What a request is counted in: of each bucket the value that its first fitting extractor yields.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
@@ -113,12 +113,20 @@ pub fn client_address(peer: IpAddr, fields: &[Header<'_>], trusted: &[IpNet]) ->
             break;
         }
         // What is no address was written by a proxy that is better not passed over.
-        match std::str::from_utf8(element.trim_ascii()).ok().and_then(|text| text.parse().ok()) {
-            Some(address) => last = IpAddr::to_canonical(&address),
+        match std::str::from_utf8(element).ok().and_then(|text| forwarded(text.trim())) {
+            Some(address) => last = address.to_canonical(),
             None => break,
         }
     }
     last
+}
+
+/// An address, as some proxies write it also with a port, or in the brackets of a URL.
+fn forwarded(text: &str) -> Option<IpAddr> {
+    let bare = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok();
+    let address = text.parse::<IpAddr>().ok();
+    let address = address.or_else(|| text.parse().ok().map(|with: SocketAddr| with.ip()));
+    address.or_else(|| bare().map(IpAddr::V6))
 }
 
 /// Of IPv6 the network that one household has, in which it takes any address that it likes.
@@ -127,7 +135,7 @@ fn network(ip: IpAddr) -> String {
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(ip) => {
             let [a, b, c, d, ..] = ip.segments();
-            let network = std::net::Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0);
+            let network = Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0);
             format!("{network}/64")
         }
     }
