@@ -57,7 +57,7 @@ impl Source {
     fn value<'a>(&self, known: &Known<'a>) -> Option<Value<'a>> {
         let text = match self {
             Self::Header { name } => {
-                let value = named(known.fields, name)?.trim_ascii();
+                let value = named(known.fields, name).ok()??.trim_ascii();
                 match is_credential(name) && !value.is_empty() {
                     true => Cow::Owned(hashed(value)),
                     false => bounded(value)?,
@@ -66,7 +66,7 @@ impl Source {
             Self::Jwt { token, claim, unverified } => match unverified {
                 Unverified::OfTrusted if !known.is_trusted => return None,
                 Unverified::OfTrusted | Unverified::OfAnybody => {
-                    Cow::Owned(claimed(token.find(known.fields)?, claim)?)
+                    Cow::Owned(claimed(token.find(known.fields).ok()??, claim)?)
                 }
             },
             Self::ClientIp => Cow::Owned(network(known.client)),
@@ -79,24 +79,39 @@ impl Source {
     }
 }
 
+/// There are two of one name. Which of them whoever stands behind us, or has checked a token, goes
+/// by is not known, so neither is taken.
+struct Ambiguous;
+
 impl TokenPlace {
-    fn find<'a>(&self, fields: &[Header<'a>]) -> Option<&'a [u8]> {
+    fn find<'a>(&self, fields: &[Header<'a>]) -> Result<Option<&'a [u8]>, Ambiguous> {
         match self {
             Self::Field(name) => named(fields, name),
             Self::Cookie(name) => cookie(fields, name),
-            Self::Either(name) => named(fields, name).or_else(|| cookie(fields, name)),
+            Self::Either(name) => match named(fields, name)? {
+                Some(value) => Ok(Some(value)),
+                None => cookie(fields, name),
+            },
         }
     }
 }
 
-fn named<'a>(fields: &[Header<'a>], name: &str) -> Option<&'a [u8]> {
-    fields.iter().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+fn named<'a>(fields: &[Header<'a>], name: &str) -> Result<Option<&'a [u8]>, Ambiguous> {
+    let fields = fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
+    only(fields.map(|field| field.value))
 }
 
-fn cookie<'a>(fields: &[Header<'a>], name: &str) -> Option<&'a [u8]> {
+fn cookie<'a>(fields: &[Header<'a>], name: &str) -> Result<Option<&'a [u8]>, Ambiguous> {
     let fields = fields.iter().filter(|field| field.name.eq_ignore_ascii_case("cookie"));
-    let mut pairs = fields.flat_map(|field| cookie::pairs(field.value));
-    pairs.find(|(found, _)| *found == name.as_bytes()).map(|(_, value)| value)
+    let pairs = fields.flat_map(|field| cookie::pairs(field.value));
+    only(pairs.filter(|(found, _)| *found == name.as_bytes()).map(|(_, value)| value))
+}
+
+fn only<'a>(mut all: impl Iterator<Item = &'a [u8]>) -> Result<Option<&'a [u8]>, Ambiguous> {
+    match (all.next(), all.next()) {
+        (first, None) => Ok(first),
+        (_, Some(_)) => Err(Ambiguous),
+    }
 }
 
 /// Who sent a request that came through trusted proxies: the last one whom they name who is none of

@@ -44,7 +44,7 @@ fn token(payload: &str) -> String {
 
 #[test]
 fn each_source_yields_its_value() {
-    let fields = [header("X-Team", " blue "), header("x-team", "red"), header("X-Empty", "")];
+    let fields = [header("X-Team", " blue "), header("X-Empty", "")];
     let known = known(&fields);
     for (source, expected) in [
         (Source::ClientIp, Some(CLIENT)),
@@ -124,6 +124,32 @@ fn an_unverified_claim_is_believed_only_of_the_trusted() {
         unverified: Unverified::OfTrusted,
     };
     assert_eq!(value(number, &trusted).as_deref(), Some("7"));
+}
+
+#[test]
+fn of_two_with_one_name_none_is_taken() {
+    let (ada, eve) = (token(r#"{"sub":"ada"}"#), token(r#"{"sub":"eve"}"#));
+    let cookies = format!("a={ada}; b={eve}; b={ada}");
+    let fields = [
+        header("X-Team", "blue"),
+        header("x-team", "red"),
+        header("X-Token", &ada),
+        header("X-TOKEN", &eve),
+        header("Cookie", &cookies),
+        header("Cookie", "X-Token=x; c=1"),
+        header("b", &ada),
+    ];
+    let known = known(&fields);
+    let of = |place| value(jwt(place, Unverified::OfAnybody), &known);
+    let (one, two) = ("a".into(), "b".into());
+    assert_eq!(value(field("X-Team"), &known), None);
+    assert_eq!(of(TokenPlace::Field("x-token".into())), None);
+    assert_eq!(of(TokenPlace::Either("X-Token".into())), None, "nor is the cookie");
+    assert_eq!(of(TokenPlace::Cookie(two)), None);
+    assert_eq!(of(TokenPlace::Cookie(one)).as_deref(), Some("ada"));
+    assert_eq!(of(TokenPlace::Either("b".into())).as_deref(), Some("ada"), "the field");
+    let next = bucket([field("X-Team"), Source::User]);
+    assert_eq!(next.value(&known).unwrap().text, "ada", "as where there is none");
 }
 
 #[test]
