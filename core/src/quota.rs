@@ -52,6 +52,7 @@ mod standing;
 mod account;
 mod share;
 mod ledger;
+mod talk;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -59,7 +60,7 @@ mod tests;
 pub use account::Account;
 pub use amount::words as bytes_in_words;
 pub use extract::{Known, Value, client_address};
-pub use ledger::{Accounts, Behind, Ledger};
+pub use ledger::{Accounts, Ledger};
 pub use parse::{Mistake, Note};
 pub use policy::{
     Action, Bucket, Extractor, Kind, Policy, Protocol, Quota, Quotas, Source, Span, TokenPlace,
@@ -68,4 +69,5 @@ pub use policy::{
 pub use report::{Event, Review, Usage, What};
 pub use share::{Batch, Delta, Total, WindowKey};
 pub use standing::Standing;
+pub use talk::Behind;
 pub use window::Part;

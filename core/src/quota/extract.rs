@@ -53,7 +53,44 @@ impl Bucket {
     }
 }
 
+/// The value of a bucket for a connection whose request is over, so that its fields are not known.
+pub(super) enum Recalled<'a> {
+    Value(Value<'a>),
+    /// As when it was let in.
+    OfFields,
+    Nothing,
+}
+
+impl Bucket {
+    /// The first extractor that yields something decides, as for `value`; from the first one on that
+    /// may have yielded something of a field, nothing else is known.
+    pub(super) fn recall<'a>(&self, known: &Known<'a>) -> Recalled<'a> {
+        for extractor in self.extractors.iter().filter(|extractor| extractor.applies()) {
+            if extractor.source.is_of_fields(known) {
+                return Recalled::OfFields;
+            }
+            if let Some(value) = extractor.source.value(known) {
+                return Recalled::Value(value);
+            }
+        }
+        Recalled::Nothing
+    }
+}
+
 impl Source {
+    fn is_of_fields(&self, known: &Known<'_>) -> bool {
+        match self {
+            Self::Header { .. } => true,
+            Self::Jwt { unverified: Unverified::OfTrusted, .. } => known.is_trusted,
+            Self::Jwt { unverified: Unverified::OfAnybody, .. } => true,
+            Self::Permissions { .. }
+            | Self::ClientIp
+            | Self::Workspace
+            | Self::Session
+            | Self::User => false,
+        }
+    }
+
     fn value<'a>(&self, known: &Known<'a>) -> Option<Value<'a>> {
         let text = match self {
             Self::Header { name } => {

@@ -1,6 +1,7 @@
-//! All accounts of a process, the policy that they follow, and what is to be said of them: to the
-//! store, to the log and to an operator.
+//! All accounts of a process, and the policy that they follow. What is said of them is elsewhere: to
+//! the store in `talk`, to the log and to an operator in `report`.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU64;
@@ -9,13 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use super::account::Account;
-use super::extract::{Known, Value};
+use super::extract::{Known, Recalled, Value};
 use super::policy::{Bucket, Policy, Quotas};
-use super::share::{Delta, Total, WindowKey};
 use super::standing::Standing;
-use super::window::Part;
 use crate::limits;
-use crate::session::Timestamp;
+use crate::session::{Name, Timestamp};
 
 #[derive(Debug)]
 pub struct Ledger {
@@ -98,35 +97,6 @@ impl Accounts {
     }
 }
 
-/// Those that the store is to be told of, the most urgent last. Each is held only until it was taken,
-/// because none that is held is swept.
-#[derive(Debug)]
-pub struct Behind(Vec<Arc<Account>>);
-
-impl Behind {
-    /// The next, at most `QUOTA_DELTAS_MAX`; none when all were taken. To be called only after the
-    /// answer to the deltas before was applied.
-    pub fn take(&mut self, now: Timestamp) -> Vec<Delta> {
-        let mut deltas = Vec::new();
-        while let Some(account) = self.0.last() {
-            let mut books = account.books();
-            if deltas.len() + books.windows() > limits::QUOTA_DELTAS_MAX {
-                break;
-            }
-            account.update(&mut books, now);
-            let told = books.take(now).into_iter().map(|(span, parts)| {
-                let (bucket, value) = (account.bucket.clone(), account.value.clone());
-                Delta { of: WindowKey { bucket, value, span }, parts }
-            });
-            deltas.extend(told);
-            account.update(&mut books, now);
-            drop(books);
-            self.0.pop();
-        }
-        deltas
-    }
-}
-
 impl Default for Ledger {
     fn default() -> Self {
         Self::with_room(Policy::default(), limits::QUOTA_ACCOUNTS_MAX)
@@ -162,7 +132,8 @@ impl Ledger {
         self.read().policy.clone()
     }
 
-    /// Another one with each policy: what was opened before follows the buckets of the one before.
+    /// Another one with each policy: what was opened before follows the buckets of the one before,
+    /// until it is opened anew with `reopen`. One load.
     pub fn generation(&self) -> u64 {
         self.generation.load(Relaxed)
     }
@@ -185,11 +156,37 @@ impl Ledger {
         let accounts = shelves.policy.extract(known).filter_map(|(at, value)| {
             let shelf = shelves.shelves.get(at)?;
             let bucket = &shelves.policy.buckets[at];
-            let account = self.account(shelf, shelves.accounts_max, bucket, &value);
-            account.touched.fetch_max(now.0, Relaxed);
-            Some(account)
+            Some(self.account(shelf, shelves.accounts_max, bucket, &value, now))
         });
         Accounts(accounts.collect())
+    }
+
+    /// What an open connection is counted in from now on, after another `generation`. Of its request
+    /// the fields are not known any more: `known` is without. A bucket in which they decide goes on
+    /// with the value that the connection has in the bucket of that name, and does not count one
+    /// that has none; all others are opened anew. Costs what `open` does, and a look through the
+    /// connection's few accounts.
+    ///
+    /// Whoever calls it keeps the generation that was read before `open` or `reopen`, so that a
+    /// policy that comes in between is found at the next look.
+    pub fn reopen(&self, accounts: &Accounts, known: &Known<'_>, now: Timestamp) -> Accounts {
+        if self.is_idle() {
+            return Accounts::default();
+        }
+        let shelves = self.read();
+        let buckets = shelves.policy.buckets.iter().zip(&shelves.shelves);
+        let reopened = buckets.filter_map(|(bucket, shelf)| {
+            let value = match bucket.recall(known) {
+                Recalled::Value(value) => value,
+                Recalled::Nothing => return None,
+                Recalled::OfFields => {
+                    let had = accounts.iter().find(|account| account.bucket == bucket.name)?;
+                    Value { text: Cow::Borrowed(&*had.value), is_private: had.is_private }
+                }
+            };
+            Some(self.account(shelf, shelves.accounts_max, bucket, &value, now))
+        });
+        Accounts(reopened.collect())
     }
 
     fn account(
@@ -198,7 +195,24 @@ impl Ledger {
         accounts_max: usize,
         bucket: &Bucket,
         value: &Value<'_>,
+        now: Timestamp,
     ) -> Arc<Account> {
+        let account = self.placed(shelf, accounts_max, bucket, value);
+        account.touched.fetch_max(now.0, Relaxed);
+        account
+    }
+
+    fn placed(
+        &self,
+        shelf: &Shelf,
+        accounts_max: usize,
+        bucket: &Bucket,
+        value: &Value<'_>,
+    ) -> Arc<Account> {
+        // Only an overflow account has no value.
+        if value.text.is_empty() {
+            return shelf.overflow.clone();
+        }
         let mut drawer = self.drawer(shelf, &value.text);
         if let Some(account) = drawer.get(value.text.as_ref()) {
             return account.clone();
@@ -269,42 +283,14 @@ impl Ledger {
         self.wanted.load(Relaxed) && self.wanted.swap(false, Relaxed)
     }
 
-    /// What the store does not know yet, the most urgent first, at most `QUOTA_DELTAS_MAX`; as much
-    /// again may be left. To be called only after the answer to the deltas before was applied.
-    pub fn take_deltas(&self, now: Timestamp) -> Vec<Delta> {
-        self.behind().take(now)
-    }
-
-    /// Whom the store is to be told of, to be taken in batches: one look through all accounts.
-    pub fn behind(&self) -> Behind {
-        let mut accounts = self.select(Account::is_behind);
-        if accounts.len() > limits::QUOTA_DELTAS_MAX {
-            accounts.sort_by_cached_key(|account| account.urgency());
-        }
-        Behind(accounts)
-    }
-
-    /// The store's answer to the deltas that were taken last, in their order.
-    pub fn apply(&self, totals: &[Total], now: Timestamp) {
+    /// The account of a value of a bucket, if it is here; the overflow account of none.
+    pub(super) fn find(&self, bucket: &Name, value: &str) -> Option<Arc<Account>> {
         let shelves = self.read();
-        let of_one = |a: &Total, b: &Total| a.of.bucket == b.of.bucket && a.of.value == b.of.value;
-        for totals in totals.chunk_by(of_one) {
-            let key = &totals[0].of;
-            let at = shelves.policy.buckets.iter().position(|bucket| bucket.name == key.bucket);
-            let Some(shelf) = at.and_then(|at| shelves.shelves.get(at)) else { continue };
-            let account = match &*key.value {
-                "" => shelf.overflow.clone(),
-                value => match self.drawer(shelf, value).get(value) {
-                    Some(account) => account.clone(),
-                    None => continue,
-                },
-            };
-            let mut books = account.books();
-            account.update(&mut books, now);
-            books.learn(
-                totals.iter().map(|total| -> (_, &[Part]) { (total.of.span, &total.parts) }),
-            );
-            account.update(&mut books, now);
+        let at = shelves.policy.buckets.iter().position(|found| found.name == *bucket)?;
+        let shelf = shelves.shelves.get(at)?;
+        match value {
+            "" => Some(shelf.overflow.clone()),
+            value => self.drawer(shelf, value).get(value).cloned(),
         }
     }
 

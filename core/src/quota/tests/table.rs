@@ -178,6 +178,68 @@ fn another_policy_keeps_what_was_counted() {
 }
 
 #[test]
+fn another_policy_reaches_who_is_connected() {
+    let bucket = |name: &str, sources: Vec<Source>| {
+        let mut bucket = policy(&quota(100, "60s", "fixed", "deny")).buckets.remove(0);
+        bucket.name = name.parse().unwrap();
+        let extractor = |source| Extractor { protocol: Protocol::Any, source };
+        bucket.extractors = sources.into_iter().map(extractor).collect();
+        bucket
+    };
+    let team = || Source::Header { name: "X-Team".into() };
+    let ledger = Ledger::default();
+    let reopened = |before: &Accounts, buckets: Vec<Bucket>| {
+        ledger.replace(Policy { buckets }, at(0));
+        let after = ledger.reopen(before, &Known { user: Some("ada"), ..known("w") }, at(0));
+        let named = after.iter().map(|account| format!("{}:{}", account.bucket, account.value));
+        (named.collect::<Vec<_>>(), after)
+    };
+    // What needs no field is opened anew, also without a policy before.
+    let anew = vec![
+        bucket("ip", vec![Source::ClientIp]),
+        bucket("user", vec![Source::User, team()]),
+        bucket("team", vec![team(), Source::Workspace]),
+    ];
+    let (named, accounts) = reopened(&Accounts::default(), anew.clone());
+    assert_eq!(named, ["ip:192.0.2.7", "user:ada"]);
+    accounts.charge(100);
+    assert!(
+        ledger.open(&Known { user: Some("ada"), ..known("x") }, at(0)).standing(at(0))
+            != Standing::Open
+    );
+    // What needs one keeps the account.
+    let before = of_team(&ledger, "blue", "w", at(0));
+    let reordered = vec![anew[2].clone(), bucket("ws", vec![Source::Workspace])];
+    let (named, after) = reopened(&before, reordered);
+    assert_eq!(named, ["team:blue", "ws:w"]);
+    let of = |accounts: &Accounts| {
+        accounts.iter().find(|account| account.bucket.as_str() == "team").unwrap().clone()
+    };
+    assert!(std::sync::Arc::ptr_eq(&of(&before), &of(&after)));
+    // Told apart by something else under the same name: the value goes on, private as it was.
+    let (named, after) = reopened(&before, vec![bucket("team", vec![team(), Source::User])]);
+    assert_eq!(named, ["team:blue"]);
+    assert!(!std::sync::Arc::ptr_eq(&of(&before), &of(&after)) && of(&after).is_private);
+    assert_eq!(ledger.accounts(), 1);
+    // And what is gone, or does not apply, is left.
+    assert!(reopened(&before, vec![bucket("other", vec![team()])]).0.is_empty());
+    assert!(reopened(&before, Vec::new()).0.is_empty());
+}
+
+#[test]
+fn who_found_no_room_stays_with_the_others_under_another_policy() {
+    let mut policy = two_buckets();
+    policy.buckets.remove(0);
+    let ledger = Ledger::with_room(policy.clone(), 1);
+    let first = of_team(&ledger, "blue", "w", at(0));
+    let second = of_team(&ledger, "red", "w", at(0));
+    ledger.replace(policy, at(0));
+    let reopened = ledger.reopen(&second, &known("w"), at(0));
+    assert_eq!(reopened.iter().next().unwrap().name(), "other");
+    drop(first);
+}
+
+#[test]
 fn what_happens_is_told_once() {
     let ledger = Ledger::new(policy(&quota(100, "60s", "fixed", "deny")));
     let accounts = ledger.open(&known("w"), at(0));
