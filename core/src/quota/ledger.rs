@@ -7,7 +7,6 @@ use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
-use std::time::Duration;
 
 use super::account::Account;
 use super::extract::{Known, Recalled, Value};
@@ -74,26 +73,6 @@ impl Accounts {
     pub fn standing(&self, now: Timestamp) -> Standing {
         let standings = self.0.iter().map(|account| account.standing(now));
         standings.fold(Standing::Open, Standing::and)
-    }
-
-    /// Where it is throttled: how long to wait after these bytes. `microseconds` as in
-    /// `Account::pace`.
-    pub fn pace(
-        &self,
-        bytes: u64,
-        now: Timestamp,
-        microseconds: u64,
-        share: NonZeroU64,
-    ) -> Duration {
-        let wait = |account: &Arc<Account>| match account.standing(now) {
-            Standing::Throttled { bytes_per_second, .. } => {
-                let part = bytes_per_second.get().div_ceil(share.get());
-                let part = NonZeroU64::new(part).unwrap_or(NonZeroU64::MIN);
-                account.pace(bytes, part, microseconds)
-            }
-            Standing::Open | Standing::Warned { .. } | Standing::Denied { .. } => Duration::ZERO,
-        };
-        self.0.iter().map(wait).max().unwrap_or_default()
     }
 }
 
