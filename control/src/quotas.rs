@@ -74,43 +74,40 @@ impl Quotas {
         self.review(now);
     }
 
-    /// Until the store knows everything that was counted when it began.
+    /// Until the store knows what was counted when it began, or most of it.
     async fn exchange(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        // Those that have traffic have more to tell as soon as they were heard.
-        let windows = (self.ledger.accounts() + limits::QUOTA_BUCKETS_MAX)
-            .saturating_mul(limits::QUOTAS_PER_BUCKET_MAX);
-        for _ in 0..=windows.div_ceil(limits::QUOTA_DELTAS_MAX) {
-            let again = self.unanswered.is_some();
-            let batch = match self.unanswered.take() {
-                Some(batch) => batch,
-                None => {
-                    let deltas = self.ledger.take_deltas(now);
-                    if deltas.is_empty() {
-                        return Ok(());
-                    }
-                    self.number += 1;
-                    let (writer, number) = (self.writer.clone(), self.number);
-                    Batch { writer, number, at: now, deltas }
-                }
-            };
-            let room = limits::QUOTA_DELTAS_MAX - limits::QUOTAS_PER_BUCKET_MAX;
-            let is_last = !again && batch.deltas.len() <= room;
-            let sent = self.unanswered.insert(batch).clone();
-            let store = self.store.clone();
-            let mut call = store.charge_quotas(sent);
-            let totals = loop {
-                tokio::select! {
-                    totals = &mut call => break totals?,
-                    // Dates what was counted meanwhile.
-                    () = sleep(limits::QUOTA_SYNC) => self.review(clock::now()),
-                }
-            };
-            self.unanswered = None;
-            self.ledger.apply(&totals, now);
-            if is_last {
+        if let Some(batch) = self.unanswered.take() {
+            self.send(batch, now).await?;
+        }
+        let mut behind = self.ledger.behind();
+        for round in 1..=limits::QUOTA_ROUNDS_MAX {
+            let deltas = behind.take(now);
+            if deltas.is_empty() {
                 break;
             }
+            self.number += 1;
+            let (writer, number) = (self.writer.clone(), self.number);
+            self.send(Batch { writer, number, at: now, deltas }, now).await?;
+            if round.is_multiple_of(limits::QUOTA_ROUNDS_PER_SWEEP) {
+                self.ledger.sweep();
+            }
         }
+        Ok(())
+    }
+
+    async fn send(&mut self, batch: Batch, now: Timestamp) -> Result<(), StoreError> {
+        let sent = self.unanswered.insert(batch).clone();
+        let store = self.store.clone();
+        let mut call = store.charge_quotas(sent);
+        let totals = loop {
+            tokio::select! {
+                totals = &mut call => break totals?,
+                // Dates what was counted meanwhile.
+                () = sleep(limits::QUOTA_SYNC) => self.review(clock::now()),
+            }
+        };
+        self.unanswered = None;
+        self.ledger.apply(&totals, now);
         Ok(())
     }
 

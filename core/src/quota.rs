@@ -29,11 +29,12 @@
 //! All times are those of replicas, whose clocks may differ by `limits::CLOCK_SKEW_MAX`; so may the
 //! end of a window. Bytes are dated when the books are next opened, at most one interval late.
 //!
-//! **Room.** There are at most `limits::QUOTA_ACCOUNTS_MAX` accounts. `Ledger::sweep` lets go of
-//! those without traffic before that many are there; what they had is asked of the store when they
-//! come back. If still none is free, newcomers are counted together in their bucket's overflow
-//! account `other`, which has the quotas of one: a flood of made-up values uses up its own quota
-//! and that of whoever is new at the same time, and not the memory.
+//! **Room.** There are at most `limits::QUOTA_ACCOUNTS_MAX` accounts, of which each bucket has the
+//! same part for itself. `Ledger::sweep` lets go of those without traffic before that many are
+//! there; what they had is asked of the store when they come back. If still none is free, newcomers
+//! are counted together in their bucket's overflow account `other`, which has the quotas of one: a
+//! flood of made-up values uses up its own quota and that of whoever is new in the same bucket at
+//! the same time, and neither the memory nor the room of buckets whose values nobody can make up.
 //!
 //! **Whom to believe.** `client_ip`, `user`, `workspace` and `session` are what the edge itself
 //! knows. A `header` is what the client sent. A `jwt` is **not verified**: a claim can be forged,
@@ -51,6 +52,7 @@ mod standing;
 mod account;
 mod share;
 mod ledger;
+mod talk;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -67,4 +69,5 @@ pub use policy::{
 pub use report::{Event, Review, Usage, What};
 pub use share::{Batch, Delta, Total, WindowKey};
 pub use standing::Standing;
+pub use talk::Behind;
 pub use window::Part;

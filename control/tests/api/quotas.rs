@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use portico_control::quotas::Quotas;
+use portico_core::limits;
 use portico_core::quota::{Known, Ledger, Policy};
 use portico_core::session::Timestamp;
 use prometheus::Registry;
@@ -140,6 +141,33 @@ fn a_talk_ends_while_traffic_goes_on() {
         assert_eq!(calls.load(Ordering::SeqCst), talk);
     }
     assert_eq!(ledger.usage(0, start)[0].used, 4);
+}
+
+#[test]
+fn a_talk_is_bounded_and_makes_room_while_it_goes_on() {
+    let world = World::start();
+    let faulty = Arc::new(Faulty::new(world.store.clone()));
+    // Two windows each.
+    let per_call = limits::QUOTA_DELTAS_MAX / 2;
+    let room = per_call * (limits::QUOTA_ROUNDS_MAX + 8);
+    let ledger = Arc::new(Ledger::with_room(policy(), room));
+    let calls = Arc::new(AtomicU64::new(0));
+    let fewest = Arc::new(AtomicU64::new(u64::MAX));
+    let (counted, called, least) = (ledger.clone(), calls.clone(), fewest.clone());
+    let _ = faulty.meanwhile.set(Box::new(move || {
+        called.fetch_add(1, Ordering::SeqCst);
+        least.fetch_min(counted.accounts() as u64, Ordering::SeqCst);
+    }));
+    let start = Timestamp(1_795_593_600_000);
+    for value in 0..room {
+        charge(&ledger, &format!("w{value}"), 0, start);
+    }
+    let mut task = Quotas::new(ledger.clone(), faulty, &Registry::new()).unwrap();
+    world.block_on(task.talk(start));
+    assert_eq!(calls.load(Ordering::SeqCst), limits::QUOTA_ROUNDS_MAX as u64);
+    assert!(fewest.load(Ordering::SeqCst) < room as u64, "no room was made before it ended");
+    world.block_on(task.talk(start));
+    assert!(ledger.take_deltas(start).is_empty(), "the rest has its turn");
 }
 
 #[test]

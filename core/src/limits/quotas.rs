@@ -18,8 +18,9 @@ pub const QUOTA_WINDOW_MIN: Duration = Duration::from_secs(1);
 pub const QUOTA_WINDOW_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 /// A sliding window moves by this part of itself, which is how much too early it may deny.
 pub const QUOTA_SLOTS: u64 = 60;
-/// Accounts of a process, a few hundred bytes each. Beyond it traffic is counted in the overflow
-/// account of its bucket; from 7/8 of it on those without traffic are let go, down to 3/4.
+/// Accounts of a process, a few hundred bytes each; each bucket has the same part of them. Beyond it
+/// traffic is counted in the overflow account of its bucket; from 7/8 of it on those without traffic
+/// are let go, down to 3/4.
 pub const QUOTA_ACCOUNTS_MAX: usize = 65_536;
 /// What an account has not told the store yet, by when it was; while the store is away for long,
 /// the oldest are put together.
@@ -32,6 +33,11 @@ pub const QUOTA_EARLY_CHECK: Duration = Duration::from_millis(100);
 /// Windows of accounts in one call of the store: a script of Redis over so many takes about 1 ms,
 /// in which Redis does nothing else.
 pub const QUOTA_DELTAS_MAX: usize = 256;
+/// Such calls in one talk; who is left has gathered least, and has his turn with the next. So a
+/// flood of accounts holds up what a busy one has to tell for some 100 ms. After so many calls it
+/// is looked whether accounts that are told now can make room.
+pub const QUOTA_ROUNDS_MAX: usize = 64;
+pub const QUOTA_ROUNDS_PER_SWEEP: usize = 8;
 /// Bytes of one account in one call: RFC 8259 §6, and Lua's numbers. Windows that have ended, and
 /// writers that are silent, which one call forgets, and after how long a writer's last number is
 /// forgotten: it does not try again for longer.
@@ -49,5 +55,6 @@ pub const QUOTAS_LISTED_MAX: usize = 1_000;
 
 const _: () = assert!(QUOTA_EARLY_CHECK.as_millis() < QUOTA_SYNC.as_millis());
 const _: () = assert!(QUOTAS_PER_BUCKET_MAX <= QUOTA_DELTAS_MAX, "an account fits into a call");
+const _: () = assert!(QUOTA_ROUNDS_PER_SWEEP <= QUOTA_ROUNDS_MAX);
 const _: () = assert!(QUOTAS_PER_BUCKET_MAX <= u32::BITS as usize, "a bit for each");
 const _: () = assert!(QUOTAS_FORGET_PER_WRITE > QUOTA_DELTAS_MAX, "forgetting keeps up");

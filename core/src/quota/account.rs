@@ -8,7 +8,6 @@ use std::borrow::Cow;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::Duration;
 
 use super::books::Books;
 use super::extract::hashed;
@@ -39,8 +38,8 @@ pub struct Account {
     /// A bit for each quota that is used up, and for each of which that was said.
     pub(super) exceeded: AtomicU32,
     pub(super) told: AtomicU32,
-    /// Every byte that was let through at a pace is paid for by then, in microseconds.
-    paid_at: AtomicU64,
+    /// Connections of this process that it holds to its pace now.
+    slowed: AtomicU64,
     /// When it was last opened or charged, in milliseconds.
     pub(super) touched: AtomicU64,
     smallest: AtomicU64,
@@ -53,9 +52,6 @@ pub struct Account {
 const WARN: u8 = 1;
 const THROTTLE: u8 = 2;
 const DENY: u8 = 3;
-
-/// What may be sent at once under a pace.
-const BURST: Duration = Duration::from_millis(250);
 
 impl Account {
     pub(super) fn new(
@@ -79,7 +75,7 @@ impl Account {
             clears_at: AtomicU64::new(0),
             exceeded: AtomicU32::new(0),
             told: AtomicU32::new(0),
-            paid_at: AtomicU64::new(0),
+            slowed: AtomicU64::new(0),
             touched: AtomicU64::new(0),
             smallest: AtomicU64::new(smallest(&quotas)),
             is_asked: AtomicBool::new(false),
@@ -125,19 +121,21 @@ impl Account {
         Standing::of(action, self.bucket.clone(), retry_after)
     }
 
-    /// Bytes go through at a pace that all who are counted here share: how long to wait before the
-    /// next ones. `now` in microseconds of any clock that the process shares and that does not
-    /// begin at 0.
-    pub fn pace(&self, bytes: u64, bytes_per_second: NonZeroU64, now: u64) -> Duration {
-        let burst = BURST.as_micros() as u64;
-        let price = u128::from(bytes) * 1_000_000;
-        let price = price.div_ceil(u128::from(bytes_per_second.get()));
-        let price = u64::try_from(price).unwrap_or(u64::MAX);
-        let pay = |paid_at: u64| Some(paid_at.max(now).saturating_add(price));
-        // It always pays.
-        let (Ok(before) | Err(before)) = self.paid_at.fetch_update(Relaxed, Relaxed, pay);
-        let ahead = before.max(now).saturating_add(price) - now;
-        Duration::from_micros(ahead.saturating_sub(burst))
+    /// A connection is held to its pace from now on, whichever worker has it; `speed_up` once when
+    /// it is not any more, also because it has ended.
+    pub fn slow_down(&self) {
+        self.slowed.fetch_add(1, Relaxed);
+    }
+
+    pub fn speed_up(&self) {
+        let one_less = |slowed: u64| slowed.checked_sub(1);
+        let before = self.slowed.fetch_update(Relaxed, Relaxed, one_less);
+        debug_assert!(before.is_ok(), "it was slowed down before");
+    }
+
+    /// How many connections of this process share its pace now.
+    pub fn slowed(&self) -> u64 {
+        self.slowed.load(Relaxed)
     }
 
     /// For the log and for whoever may not read everybody's fields.

@@ -1,7 +1,7 @@
 //! What a request is counted in: of each bucket the value that its first fitting extractor yields.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
@@ -53,11 +53,48 @@ impl Bucket {
     }
 }
 
+/// The value of a bucket for a connection whose request is over, so that its fields are not known.
+pub(super) enum Recalled<'a> {
+    Value(Value<'a>),
+    /// As when it was let in.
+    OfFields,
+    Nothing,
+}
+
+impl Bucket {
+    /// The first extractor that yields something decides, as for `value`; from the first one on that
+    /// may have yielded something of a field, nothing else is known.
+    pub(super) fn recall<'a>(&self, known: &Known<'a>) -> Recalled<'a> {
+        for extractor in self.extractors.iter().filter(|extractor| extractor.applies()) {
+            if extractor.source.is_of_fields(known) {
+                return Recalled::OfFields;
+            }
+            if let Some(value) = extractor.source.value(known) {
+                return Recalled::Value(value);
+            }
+        }
+        Recalled::Nothing
+    }
+}
+
 impl Source {
+    fn is_of_fields(&self, known: &Known<'_>) -> bool {
+        match self {
+            Self::Header { .. } => true,
+            Self::Jwt { unverified: Unverified::OfTrusted, .. } => known.is_trusted,
+            Self::Jwt { unverified: Unverified::OfAnybody, .. } => true,
+            Self::Permissions { .. }
+            | Self::ClientIp
+            | Self::Workspace
+            | Self::Session
+            | Self::User => false,
+        }
+    }
+
     fn value<'a>(&self, known: &Known<'a>) -> Option<Value<'a>> {
         let text = match self {
             Self::Header { name } => {
-                let value = named(known.fields, name)?.trim_ascii();
+                let value = named(known.fields, name).ok()??.trim_ascii();
                 match is_credential(name) && !value.is_empty() {
                     true => Cow::Owned(hashed(value)),
                     false => bounded(value)?,
@@ -66,7 +103,7 @@ impl Source {
             Self::Jwt { token, claim, unverified } => match unverified {
                 Unverified::OfTrusted if !known.is_trusted => return None,
                 Unverified::OfTrusted | Unverified::OfAnybody => {
-                    Cow::Owned(claimed(token.find(known.fields)?, claim)?)
+                    Cow::Owned(claimed(token.find(known.fields).ok()??, claim)?)
                 }
             },
             Self::ClientIp => Cow::Owned(network(known.client)),
@@ -79,24 +116,39 @@ impl Source {
     }
 }
 
+/// There are two of one name. Which of them whoever stands behind us, or has checked a token, goes
+/// by is not known, so neither is taken.
+struct Ambiguous;
+
 impl TokenPlace {
-    fn find<'a>(&self, fields: &[Header<'a>]) -> Option<&'a [u8]> {
+    fn find<'a>(&self, fields: &[Header<'a>]) -> Result<Option<&'a [u8]>, Ambiguous> {
         match self {
             Self::Field(name) => named(fields, name),
             Self::Cookie(name) => cookie(fields, name),
-            Self::Either(name) => named(fields, name).or_else(|| cookie(fields, name)),
+            Self::Either(name) => match named(fields, name)? {
+                Some(value) => Ok(Some(value)),
+                None => cookie(fields, name),
+            },
         }
     }
 }
 
-fn named<'a>(fields: &[Header<'a>], name: &str) -> Option<&'a [u8]> {
-    fields.iter().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+fn named<'a>(fields: &[Header<'a>], name: &str) -> Result<Option<&'a [u8]>, Ambiguous> {
+    let fields = fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
+    only(fields.map(|field| field.value))
 }
 
-fn cookie<'a>(fields: &[Header<'a>], name: &str) -> Option<&'a [u8]> {
+fn cookie<'a>(fields: &[Header<'a>], name: &str) -> Result<Option<&'a [u8]>, Ambiguous> {
     let fields = fields.iter().filter(|field| field.name.eq_ignore_ascii_case("cookie"));
-    let mut pairs = fields.flat_map(|field| cookie::pairs(field.value));
-    pairs.find(|(found, _)| *found == name.as_bytes()).map(|(_, value)| value)
+    let pairs = fields.flat_map(|field| cookie::pairs(field.value));
+    only(pairs.filter(|(found, _)| *found == name.as_bytes()).map(|(_, value)| value))
+}
+
+fn only<'a>(mut all: impl Iterator<Item = &'a [u8]>) -> Result<Option<&'a [u8]>, Ambiguous> {
+    match (all.next(), all.next()) {
+        (first, None) => Ok(first),
+        (_, Some(_)) => Err(Ambiguous),
+    }
 }
 
 /// Who sent a request that came through trusted proxies: the last one whom they name who is none of
@@ -113,12 +165,20 @@ pub fn client_address(peer: IpAddr, fields: &[Header<'_>], trusted: &[IpNet]) ->
             break;
         }
         // What is no address was written by a proxy that is better not passed over.
-        match std::str::from_utf8(element.trim_ascii()).ok().and_then(|text| text.parse().ok()) {
-            Some(address) => last = IpAddr::to_canonical(&address),
+        match std::str::from_utf8(element).ok().and_then(|text| forwarded(text.trim())) {
+            Some(address) => last = address.to_canonical(),
             None => break,
         }
     }
     last
+}
+
+/// An address, as some proxies write it also with a port, or in the brackets of a URL.
+fn forwarded(text: &str) -> Option<IpAddr> {
+    let bare = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok();
+    let address = text.parse::<IpAddr>().ok();
+    let address = address.or_else(|| text.parse().ok().map(|with: SocketAddr| with.ip()));
+    address.or_else(|| bare().map(IpAddr::V6))
 }
 
 /// Of IPv6 the network that one household has, in which it takes any address that it likes.
@@ -127,7 +187,7 @@ fn network(ip: IpAddr) -> String {
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(ip) => {
             let [a, b, c, d, ..] = ip.segments();
-            let network = std::net::Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0);
+            let network = Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0);
             format!("{network}/64")
         }
     }

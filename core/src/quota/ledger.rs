@@ -1,28 +1,25 @@
-//! All accounts of a process, the policy that they follow, and what is to be said of them: to the
-//! store, to the log and to an operator.
+//! All accounts of a process, and the policy that they follow. What is said of them is elsewhere: to
+//! the store in `talk`, to the log and to an operator in `report`.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
-use std::time::Duration;
 
 use super::account::Account;
-use super::extract::{Known, Value};
+use super::extract::{Known, Recalled, Value};
 use super::policy::{Bucket, Policy, Quotas};
-use super::share::{Delta, Total, WindowKey};
 use super::standing::Standing;
-use super::window::Part;
 use crate::limits;
-use crate::session::Timestamp;
+use crate::session::{Name, Timestamp};
 
 #[derive(Debug)]
 pub struct Ledger {
     /// Written only when the policy is replaced.
     shelves: RwLock<Shelves>,
     hasher: RandomState,
-    accounts: AtomicUsize,
     accounts_max: usize,
     is_idle: AtomicBool,
     wanted: Arc<AtomicBool>,
@@ -34,12 +31,17 @@ pub struct Ledger {
 struct Shelves {
     policy: Arc<Policy>,
     shelves: Vec<Shelf>,
+    /// Of each shelf.
+    accounts_max: usize,
 }
 
-/// The accounts of one bucket.
+/// The accounts of one bucket, which has a part of the room for itself: whoever makes up values of
+/// one bucket takes no room of another, whose values nobody can make up.
 #[derive(Debug)]
 struct Shelf {
     quotas: Quotas,
+    /// Without the overflow account.
+    accounts: AtomicUsize,
     drawers: [Drawer; DRAWERS],
     overflow: Arc<Account>,
 }
@@ -72,26 +74,6 @@ impl Accounts {
         let standings = self.0.iter().map(|account| account.standing(now));
         standings.fold(Standing::Open, Standing::and)
     }
-
-    /// Where it is throttled: how long to wait after these bytes. `microseconds` as in
-    /// `Account::pace`.
-    pub fn pace(
-        &self,
-        bytes: u64,
-        now: Timestamp,
-        microseconds: u64,
-        share: NonZeroU64,
-    ) -> Duration {
-        let wait = |account: &Arc<Account>| match account.standing(now) {
-            Standing::Throttled { bytes_per_second, .. } => {
-                let part = bytes_per_second.get().div_ceil(share.get());
-                let part = NonZeroU64::new(part).unwrap_or(NonZeroU64::MIN);
-                account.pace(bytes, part, microseconds)
-            }
-            Standing::Open | Standing::Warned { .. } | Standing::Denied { .. } => Duration::ZERO,
-        };
-        self.0.iter().map(wait).max().unwrap_or_default()
-    }
 }
 
 impl Default for Ledger {
@@ -110,7 +92,6 @@ impl Ledger {
         let ledger = Self {
             shelves: RwLock::default(),
             hasher: RandomState::new(),
-            accounts: AtomicUsize::new(0),
             accounts_max,
             is_idle: AtomicBool::new(true),
             wanted: Arc::default(),
@@ -130,7 +111,8 @@ impl Ledger {
         self.read().policy.clone()
     }
 
-    /// Another one with each policy: what was opened before follows the buckets of the one before.
+    /// Another one with each policy: what was opened before follows the buckets of the one before,
+    /// until it is opened anew with `reopen`. One load.
     pub fn generation(&self) -> u64 {
         self.generation.load(Relaxed)
     }
@@ -152,20 +134,70 @@ impl Ledger {
         let shelves = self.read();
         let accounts = shelves.policy.extract(known).filter_map(|(at, value)| {
             let shelf = shelves.shelves.get(at)?;
-            let account = self.account(shelf, &shelves.policy.buckets[at], &value);
-            account.touched.fetch_max(now.0, Relaxed);
-            Some(account)
+            let bucket = &shelves.policy.buckets[at];
+            Some(self.account(shelf, shelves.accounts_max, bucket, &value, now))
         });
         Accounts(accounts.collect())
     }
 
-    fn account(&self, shelf: &Shelf, bucket: &Bucket, value: &Value<'_>) -> Arc<Account> {
+    /// What an open connection is counted in from now on, after another `generation`. Of its request
+    /// the fields are not known any more: `known` is without. A bucket in which they decide goes on
+    /// with the value that the connection has in the bucket of that name, and does not count one
+    /// that has none; all others are opened anew. Costs what `open` does, and a look through the
+    /// connection's few accounts.
+    ///
+    /// Whoever calls it keeps the generation that was read before `open` or `reopen`, so that a
+    /// policy that comes in between is found at the next look.
+    pub fn reopen(&self, accounts: &Accounts, known: &Known<'_>, now: Timestamp) -> Accounts {
+        if self.is_idle() {
+            return Accounts::default();
+        }
+        let shelves = self.read();
+        let buckets = shelves.policy.buckets.iter().zip(&shelves.shelves);
+        let reopened = buckets.filter_map(|(bucket, shelf)| {
+            let value = match bucket.recall(known) {
+                Recalled::Value(value) => value,
+                Recalled::Nothing => return None,
+                Recalled::OfFields => {
+                    let had = accounts.iter().find(|account| account.bucket == bucket.name)?;
+                    Value { text: Cow::Borrowed(&*had.value), is_private: had.is_private }
+                }
+            };
+            Some(self.account(shelf, shelves.accounts_max, bucket, &value, now))
+        });
+        Accounts(reopened.collect())
+    }
+
+    fn account(
+        &self,
+        shelf: &Shelf,
+        accounts_max: usize,
+        bucket: &Bucket,
+        value: &Value<'_>,
+        now: Timestamp,
+    ) -> Arc<Account> {
+        let account = self.placed(shelf, accounts_max, bucket, value);
+        account.touched.fetch_max(now.0, Relaxed);
+        account
+    }
+
+    fn placed(
+        &self,
+        shelf: &Shelf,
+        accounts_max: usize,
+        bucket: &Bucket,
+        value: &Value<'_>,
+    ) -> Arc<Account> {
+        // Only an overflow account has no value.
+        if value.text.is_empty() {
+            return shelf.overflow.clone();
+        }
         let mut drawer = self.drawer(shelf, &value.text);
         if let Some(account) = drawer.get(value.text.as_ref()) {
             return account.clone();
         }
-        if self.accounts.fetch_add(1, Relaxed) >= self.accounts_max {
-            self.accounts.fetch_sub(1, Relaxed);
+        if shelf.accounts.fetch_add(1, Relaxed) >= accounts_max {
+            shelf.accounts.fetch_sub(1, Relaxed);
             return shelf.overflow.clone();
         }
         let text: Box<str> = value.text.as_ref().into();
@@ -178,7 +210,8 @@ impl Ledger {
     }
 
     /// Another policy. Buckets that are told apart as before keep their accounts, and what is
-    /// counted in windows that they have still.
+    /// counted in windows that they have still; where there are more buckets now, a kept one may have
+    /// more accounts than its part until they are swept.
     pub fn replace(&self, policy: Policy, now: Timestamp) {
         let mut shelves = self.shelves.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::take(&mut *shelves);
@@ -204,13 +237,9 @@ impl Ledger {
             .collect();
         // Who still holds one of these is not held up by it any more.
         for (_, shelf) in old.into_iter().flatten() {
-            let mut gone = 0;
-            shelf.each(|account| {
-                gone += usize::from(!account.value.is_empty());
-                account.replace(Quotas::default(), now);
-            });
-            self.accounts.fetch_sub(gone, Relaxed);
+            shelf.each(|account| account.replace(Quotas::default(), now));
         }
+        shelves.accounts_max = (self.accounts_max / policy.buckets.len().max(1)).max(1);
         self.is_idle.store(policy.is_empty(), Relaxed);
         shelves.policy = Arc::new(policy);
         self.generation.fetch_add(1, Relaxed);
@@ -219,7 +248,12 @@ impl Ledger {
     fn shelf(&self, bucket: &Bucket, quotas: Quotas) -> Shelf {
         let (name, wanted) = (bucket.name.clone(), self.wanted.clone());
         let overflow = Account::new(name, Box::default(), false, quotas.clone(), wanted);
-        Shelf { quotas, drawers: Default::default(), overflow: Arc::new(overflow) }
+        Shelf {
+            quotas,
+            accounts: AtomicUsize::new(0),
+            drawers: Default::default(),
+            overflow: Arc::new(overflow),
+        }
     }
 
     /// Whether an account has gathered so much that the store should know before the interval is
@@ -228,88 +262,53 @@ impl Ledger {
         self.wanted.load(Relaxed) && self.wanted.swap(false, Relaxed)
     }
 
-    /// What the store does not know yet, the most urgent first, at most `QUOTA_DELTAS_MAX`; as much
-    /// again may be left. To be called only after the answer to the deltas before was applied.
-    pub fn take_deltas(&self, now: Timestamp) -> Vec<Delta> {
-        let mut behind = self.select(Account::is_behind);
-        if behind.len() > limits::QUOTA_DELTAS_MAX {
-            behind.sort_by_cached_key(|account| std::cmp::Reverse(account.urgency()));
-        }
-        let mut deltas = Vec::new();
-        for account in behind {
-            let mut books = account.books();
-            if deltas.len() + books.windows() > limits::QUOTA_DELTAS_MAX {
-                break;
-            }
-            account.update(&mut books, now);
-            let told = books.take(now).into_iter().map(|(span, parts)| {
-                let (bucket, value) = (account.bucket.clone(), account.value.clone());
-                Delta { of: WindowKey { bucket, value, span }, parts }
-            });
-            deltas.extend(told);
-            account.update(&mut books, now);
-        }
-        deltas
-    }
-
-    /// The store's answer to the deltas that were taken last, in their order.
-    pub fn apply(&self, totals: &[Total], now: Timestamp) {
+    /// The account of a value of a bucket, if it is here; the overflow account of none.
+    pub(super) fn find(&self, bucket: &Name, value: &str) -> Option<Arc<Account>> {
         let shelves = self.read();
-        let of_one = |a: &Total, b: &Total| a.of.bucket == b.of.bucket && a.of.value == b.of.value;
-        for totals in totals.chunk_by(of_one) {
-            let key = &totals[0].of;
-            let at = shelves.policy.buckets.iter().position(|bucket| bucket.name == key.bucket);
-            let Some(shelf) = at.and_then(|at| shelves.shelves.get(at)) else { continue };
-            let account = match &*key.value {
-                "" => shelf.overflow.clone(),
-                value => match self.drawer(shelf, value).get(value) {
-                    Some(account) => account.clone(),
-                    None => continue,
-                },
-            };
-            let mut books = account.books();
-            account.update(&mut books, now);
-            books.learn(
-                totals.iter().map(|total| -> (_, &[Part]) { (total.of.span, &total.parts) }),
-            );
-            account.update(&mut books, now);
+        let at = shelves.policy.buckets.iter().position(|found| found.name == *bucket)?;
+        let shelf = shelves.shelves.get(at)?;
+        match value {
+            "" => Some(shelf.overflow.clone()),
+            value => self.drawer(shelf, value).get(value).cloned(),
         }
     }
 
-    /// Lets go of accounts without traffic where there are too many: those first that were not used
-    /// for longest, and none that is over a quota, in use, or not told to the store. One that comes
-    /// back asks the store what it had. Answers how many went.
+    /// Lets go of accounts without traffic of buckets that have too many: those first that were not
+    /// used for longest, and none that is over a quota, in use, or not told to the store. One that
+    /// comes back asks the store what it had. Answers how many went.
     pub fn sweep(&self) -> usize {
-        let high = self.accounts_max / 8 * 7;
-        if self.accounts.load(Relaxed) < high.max(1) {
+        let shelves = self.read();
+        shelves.shelves.iter().map(|shelf| self.sweep_one(shelf, shelves.accounts_max)).sum()
+    }
+
+    fn sweep_one(&self, shelf: &Shelf, accounts_max: usize) -> usize {
+        let accounts = shelf.accounts.load(Relaxed);
+        if accounts < (accounts_max / 8 * 7).max(1) {
             return 0;
         }
-        let wanted = self.accounts.load(Relaxed) - self.accounts_max / 4 * 3;
-        let shelves = self.read();
+        let wanted = accounts.saturating_sub(accounts_max / 4 * 3);
         let mut idle = Vec::new();
-        for (at, shelf) in shelves.shelves.iter().enumerate() {
-            for drawer in &shelf.drawers {
-                let drawer = locked(drawer);
-                let accounts = drawer.values().filter(|account| is_idle(account));
-                idle.extend(accounts.map(|a| (a.touched.load(Relaxed), at, a.value.clone())));
-            }
+        for drawer in &shelf.drawers {
+            let drawer = locked(drawer);
+            let accounts = drawer.values().filter(|account| is_idle(account));
+            idle.extend(accounts.map(|a| (a.touched.load(Relaxed), a.value.clone())));
         }
         idle.sort_unstable();
         let mut gone = 0;
-        for (_, at, value) in idle.into_iter().take(wanted) {
-            let mut drawer = self.drawer(&shelves.shelves[at], &value);
+        for (_, value) in idle.into_iter().take(wanted) {
+            let mut drawer = self.drawer(shelf, &value);
             // Somebody may have come for it meanwhile; from here on nobody can.
             if drawer.get(&value).is_some_and(is_idle) {
                 drawer.remove(&value);
                 gone += 1;
             }
         }
-        self.accounts.fetch_sub(gone, Relaxed);
+        shelf.accounts.fetch_sub(gone, Relaxed);
         gone
     }
 
     pub fn accounts(&self) -> usize {
-        self.accounts.load(Relaxed)
+        self.read().shelves.iter().map(|shelf| shelf.accounts.load(Relaxed)).sum()
     }
 
     /// Those that are wanted, outside of all locks.

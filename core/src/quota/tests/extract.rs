@@ -44,7 +44,7 @@ fn token(payload: &str) -> String {
 
 #[test]
 fn each_source_yields_its_value() {
-    let fields = [header("X-Team", " blue "), header("x-team", "red"), header("X-Empty", "")];
+    let fields = [header("X-Team", " blue "), header("X-Empty", "")];
     let known = known(&fields);
     for (source, expected) in [
         (Source::ClientIp, Some(CLIENT)),
@@ -127,6 +127,32 @@ fn an_unverified_claim_is_believed_only_of_the_trusted() {
 }
 
 #[test]
+fn of_two_with_one_name_none_is_taken() {
+    let (ada, eve) = (token(r#"{"sub":"ada"}"#), token(r#"{"sub":"eve"}"#));
+    let cookies = format!("a={ada}; b={eve}; b={ada}");
+    let fields = [
+        header("X-Team", "blue"),
+        header("x-team", "red"),
+        header("X-Token", &ada),
+        header("X-TOKEN", &eve),
+        header("Cookie", &cookies),
+        header("Cookie", "X-Token=x; c=1"),
+        header("b", &ada),
+    ];
+    let known = known(&fields);
+    let of = |place| value(jwt(place, Unverified::OfAnybody), &known);
+    let (one, two) = ("a".into(), "b".into());
+    assert_eq!(value(field("X-Team"), &known), None);
+    assert_eq!(of(TokenPlace::Field("x-token".into())), None);
+    assert_eq!(of(TokenPlace::Either("X-Token".into())), None, "nor is the cookie");
+    assert_eq!(of(TokenPlace::Cookie(two)), None);
+    assert_eq!(of(TokenPlace::Cookie(one)).as_deref(), Some("ada"));
+    assert_eq!(of(TokenPlace::Either("b".into())).as_deref(), Some("ada"), "the field");
+    let next = bucket([field("X-Team"), Source::User]);
+    assert_eq!(next.value(&known).unwrap().text, "ada", "as where there is none");
+}
+
+#[test]
 fn what_is_no_token_has_no_claims() {
     let deep = token(&"[".repeat(10_000));
     let long = token(&format!(r#"{{"sub":"{}"}}"#, "x".repeat(limits::QUOTA_TOKEN_BYTES_MAX)));
@@ -150,5 +176,17 @@ fn a_client_behind_trusted_proxies_is_the_last_stranger() {
     assert_eq!(seen("10.0.0.1", &["203.0.113.5", "192.0.2.1"]), "192.0.2.1");
     assert_eq!(seen("::ffff:10.0.0.1", &["::ffff:192.0.2.1"]), "192.0.2.1");
     assert_eq!(seen("10.0.0.1", &["192.0.2.1, unknown"]), "10.0.0.1");
+    for (element, address) in [
+        ("192.0.2.1:51234", "192.0.2.1"),
+        ("[2001:db8::7]:80", "2001:db8::7"),
+        (" [2001:db8::7] ", "2001:db8::7"),
+        ("[::ffff:192.0.2.1]:80", "192.0.2.1"),
+        ("192.0.2.1:51234,10.1.2.3:443", "192.0.2.1"),
+    ] {
+        assert_eq!(seen("10.0.0.1", &[element]), address);
+    }
+    for element in ["192.0.2.1:", "192.0.2.1:99999", "[192.0.2.1]", "[::1", "::1]", "[]", ":80"] {
+        assert_eq!(seen("10.0.0.1", &[element]), "10.0.0.1", "{element}");
+    }
     assert_eq!(seen("10.0.0.1", &[]), "10.0.0.1");
 }

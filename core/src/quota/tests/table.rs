@@ -32,6 +32,75 @@ fn whoever_finds_no_room_is_counted_with_the_others() {
     assert_eq!(ledger.sweep(), 0, "all are in use");
 }
 
+/// By a field that anybody can make up, and by workspace.
+fn two_buckets() -> Policy {
+    let mut policy = policy(&quota(100, "60s", "fixed", "deny"));
+    let mut forgeable = policy.buckets[0].clone();
+    forgeable.name = "team".parse().unwrap();
+    forgeable.extractors[0].source = Source::Header { name: "X-Team".into() };
+    policy.buckets.push(forgeable);
+    policy
+}
+
+fn of_team(ledger: &Ledger, team: &str, workspace: &str, now: Timestamp) -> Accounts {
+    let fields = [httparse::Header { name: "X-Team", value: team.as_bytes() }];
+    ledger.open(&Known { fields: &fields, ..known(workspace) }, now)
+}
+
+#[test]
+fn made_up_values_of_one_bucket_take_no_room_of_another() {
+    let ledger = Ledger::with_room(two_buckets(), ROOM);
+    let flood: Vec<_> =
+        (0..ROOM).map(|value| of_team(&ledger, &format!("t{value}"), "w0", at(0))).collect();
+    assert_eq!(ledger.accounts(), 1 + ROOM / 2, "each bucket has its part");
+    let accounts = opened(&ledger, 100, at(0));
+    assert_eq!(&*accounts.iter().next().unwrap().value, "w100");
+    // And with another policy, each again its part, which is all where there is one bucket.
+    ledger.replace(policy(&quota(100, "60s", "fixed", "deny")), at(0));
+    let held: Vec<_> = (0..2 * ROOM).map(|value| opened(&ledger, value, at(0))).collect();
+    assert_eq!(ledger.accounts(), ROOM);
+    drop((flood, held));
+}
+
+#[test]
+fn a_full_bucket_is_swept_though_others_are_empty() {
+    let mut one = Replica::new("one", &two_buckets());
+    one.ledger = Ledger::with_room(two_buckets(), ROOM);
+    let mut store = Model::default();
+    drop(of_team(&one.ledger, "blue", "w0", at(0)));
+    for value in 0..ROOM / 2 {
+        of_team(&one.ledger, &format!("t{value}"), "w0", at(0));
+    }
+    one.sync(&mut store, at(0));
+    assert_eq!(one.ledger.sweep(), ROOM / 8, "down to 3/4 of its part");
+}
+
+#[test]
+fn what_is_behind_is_gathered_once_for_many_batches() {
+    let policy = policy(&quota(1 << 20, "60s", "fixed", "deny"));
+    let mut one = Replica::new("one", &policy);
+    let mut store = Model::default();
+    let many = limits::QUOTA_DELTAS_MAX * 2 + 10;
+    (0..many).for_each(|value| opened(&one.ledger, value, at(0)).charge(1));
+    let mut behind = one.ledger.behind();
+    let mut sizes = Vec::new();
+    loop {
+        let deltas = behind.take(at(0));
+        if deltas.is_empty() {
+            break;
+        }
+        sizes.push(deltas.len());
+        one.number += 1;
+        let batch = Batch { writer: "one".parse().unwrap(), number: one.number, at: at(0), deltas };
+        one.ledger.apply(&store.charge(&batch), at(0));
+        // What is charged meanwhile waits for its turn.
+        opened(&one.ledger, 7, at(0)).charge(1);
+    }
+    let full = limits::QUOTA_DELTAS_MAX;
+    // The overflow account asks too.
+    assert_eq!(sizes, [full, full, 11]);
+}
+
 #[test]
 fn accounts_without_traffic_make_room_oldest_first_and_come_back() {
     let policy = policy(&quota(100, "60s", "fixed", "deny"));
@@ -106,6 +175,68 @@ fn another_policy_keeps_what_was_counted() {
     assert_eq!((ledger.accounts(), ledger.usage(0, at(4_000))[0].used), (0, 0));
     ledger.replace(Policy::default(), at(5_000));
     assert!(ledger.is_idle() && ledger.generation() == before + 5);
+}
+
+#[test]
+fn another_policy_reaches_who_is_connected() {
+    let bucket = |name: &str, sources: Vec<Source>| {
+        let mut bucket = policy(&quota(100, "60s", "fixed", "deny")).buckets.remove(0);
+        bucket.name = name.parse().unwrap();
+        let extractor = |source| Extractor { protocol: Protocol::Any, source };
+        bucket.extractors = sources.into_iter().map(extractor).collect();
+        bucket
+    };
+    let team = || Source::Header { name: "X-Team".into() };
+    let ledger = Ledger::default();
+    let reopened = |before: &Accounts, buckets: Vec<Bucket>| {
+        ledger.replace(Policy { buckets }, at(0));
+        let after = ledger.reopen(before, &Known { user: Some("ada"), ..known("w") }, at(0));
+        let named = after.iter().map(|account| format!("{}:{}", account.bucket, account.value));
+        (named.collect::<Vec<_>>(), after)
+    };
+    // What needs no field is opened anew, also without a policy before.
+    let anew = vec![
+        bucket("ip", vec![Source::ClientIp]),
+        bucket("user", vec![Source::User, team()]),
+        bucket("team", vec![team(), Source::Workspace]),
+    ];
+    let (named, accounts) = reopened(&Accounts::default(), anew.clone());
+    assert_eq!(named, ["ip:192.0.2.7", "user:ada"]);
+    accounts.charge(100);
+    assert!(
+        ledger.open(&Known { user: Some("ada"), ..known("x") }, at(0)).standing(at(0))
+            != Standing::Open
+    );
+    // What needs one keeps the account.
+    let before = of_team(&ledger, "blue", "w", at(0));
+    let reordered = vec![anew[2].clone(), bucket("ws", vec![Source::Workspace])];
+    let (named, after) = reopened(&before, reordered);
+    assert_eq!(named, ["team:blue", "ws:w"]);
+    let of = |accounts: &Accounts| {
+        accounts.iter().find(|account| account.bucket.as_str() == "team").unwrap().clone()
+    };
+    assert!(std::sync::Arc::ptr_eq(&of(&before), &of(&after)));
+    // Told apart by something else under the same name: the value goes on, private as it was.
+    let (named, after) = reopened(&before, vec![bucket("team", vec![team(), Source::User])]);
+    assert_eq!(named, ["team:blue"]);
+    assert!(!std::sync::Arc::ptr_eq(&of(&before), &of(&after)) && of(&after).is_private);
+    assert_eq!(ledger.accounts(), 1);
+    // And what is gone, or does not apply, is left.
+    assert!(reopened(&before, vec![bucket("other", vec![team()])]).0.is_empty());
+    assert!(reopened(&before, Vec::new()).0.is_empty());
+}
+
+#[test]
+fn who_found_no_room_stays_with_the_others_under_another_policy() {
+    let mut policy = two_buckets();
+    policy.buckets.remove(0);
+    let ledger = Ledger::with_room(policy.clone(), 1);
+    let first = of_team(&ledger, "blue", "w", at(0));
+    let second = of_team(&ledger, "red", "w", at(0));
+    ledger.replace(policy, at(0));
+    let reopened = ledger.reopen(&second, &known("w"), at(0));
+    assert_eq!(reopened.iter().next().unwrap().name(), "other");
+    drop(first);
 }
 
 #[test]

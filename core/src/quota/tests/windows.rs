@@ -71,17 +71,21 @@ fn the_sternest_quota_decides() {
 }
 
 #[test]
-fn a_pace_is_shared_by_all_who_are_counted_together() {
+fn those_who_share_a_pace_are_counted_over_all_workers() {
     let ledger = Ledger::new(policy(&quota(1, "60s", "fixed", "throttle")));
     let (one, other) = (ledger.open(&known("w"), at(0)), ledger.open(&known("w"), at(0)));
-    let two = NonZeroU64::new(2).unwrap();
-    let second = 1_000_000;
-    assert_eq!(one.pace(50, at(0), second, two), Duration::ZERO, "nothing is used up yet");
-    one.charge(1);
-    // Half of 100 bytes a second, with a quarter of a second at once.
-    assert_eq!(one.pace(50, at(0), second, two), Duration::from_millis(750));
-    assert_eq!(other.pace(50, at(0), second, two), Duration::from_millis(1_750));
-    assert_eq!(other.pace(0, at(0), 9 * second, two), Duration::ZERO);
+    let slowed = || one.iter().map(|account| account.slowed()).collect::<Vec<_>>();
+    assert_eq!(slowed(), [0]);
+    std::thread::scope(|scope| {
+        for accounts in [&one, &other] {
+            scope.spawn(move || accounts.iter().for_each(|account| account.slow_down()));
+        }
+    });
+    assert_eq!(slowed(), [2]);
+    // Another policy does not forget who is slowed down still.
+    ledger.replace(policy(&quota(2, "60s", "fixed", "throttle")), at(0));
+    other.iter().for_each(|account| account.speed_up());
+    assert_eq!(slowed(), [1]);
 }
 
 /// Whoever asks before each piece moves, in any time of a window's length, no more than its quota
