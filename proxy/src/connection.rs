@@ -143,7 +143,7 @@ impl Connection {
             match &mut next {
                 Ok(Some(Admission::Forward(forward))) => {
                     self.count_for(&forward.route, forward.kind);
-                    self.watched.watch.let_in(forward.live.take(), self.begins_at);
+                    self.let_in(forward.live.take(), self.begins_at);
                 }
                 Ok(Some(Admission::Reply(_) | Admission::Edge(_))) | Err(_) => {
                     self.count_for_nobody();
@@ -162,7 +162,7 @@ impl Connection {
                 Err(refusal) => self.refuse(refusal).await,
             };
             match turn {
-                Turn::Next => self.watched.watch.let_in(None, self.read_position()),
+                Turn::Next => self.let_in(None, self.read_position()),
                 Turn::Close => break,
                 Turn::Linger => {
                     Box::pin(self.linger()).await;
@@ -198,6 +198,10 @@ impl Connection {
         }
         socket.note_request();
         self.stream.socket().slot(|slot| slot.note(Side::Client, kind.into(), self.wall()));
+    }
+
+    fn let_in(&self, live: Option<Live>, at: u32) {
+        self.watched.watch.let_in(live, at, self.worker.shared.quotas.as_deref());
     }
 
     /// What the edge answers itself is no session's, and least of all that of the request before.

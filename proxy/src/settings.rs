@@ -34,8 +34,8 @@ pub struct Settings {
     pub certificates: Vec<CertificateFiles>,
     pub access_log: AccessLog,
     pub gate: Gate,
-    /// Whoever reads the policy replaces it in there.
-    pub quotas: Arc<Ledger>,
+    /// Whoever reads the policy replaces it in there; none where there is none.
+    pub quotas: Option<Arc<Ledger>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portico_core::limits;
+use portico_core::quota::Account;
 use portico_core::session::Timestamp;
 
 use crate::connection::Live;
@@ -62,7 +63,8 @@ pub(crate) struct Watch {
     charged: Cell<(u32, u32)>,
     /// Bytes a second that it may send.
     paced: Cell<Option<NonZeroU64>>,
-    over_quota: Cell<bool>,
+    /// The throttled accounts whose pace it shares.
+    held: RefCell<Vec<Arc<Account>>>,
     clock: Rc<Cell<Tick>>,
 }
 
@@ -284,7 +286,7 @@ impl Watches {
             taken: Taken::default(),
             charged: Cell::new((0, 0)),
             paced: Cell::new(None),
-            over_quota: Cell::new(false),
+            held: RefCell::default(),
             clock: self.clock.clone(),
         });
         let mut all = self.all.borrow_mut();
@@ -323,7 +325,8 @@ impl Watches {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        self.watch.let_in(None, self.watch.client.position());
+        self.watch.let_in(None, self.watch.client.position(), None);
+        self.watch.let_go();
         self.watches.all.borrow_mut()[self.slot] = None;
         self.watches.free.borrow_mut().push(self.slot);
     }

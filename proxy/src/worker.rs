@@ -54,7 +54,8 @@ pub(crate) struct Shared {
     pub(crate) edge: Option<Arc<dyn EdgeApp>>,
     pub(crate) presence: Arc<Presence>,
     pub(crate) accounting: Arc<Accounting>,
-    pub(crate) quotas: Arc<Ledger>,
+    /// None where there is no policy.
+    pub(crate) quotas: Option<Arc<Ledger>>,
 }
 
 pub(crate) struct Worker {
@@ -71,8 +72,6 @@ pub(crate) struct Worker {
     takings: Cell<u64>,
     /// The meter's last wish that was granted.
     looks: Cell<u64>,
-    /// Whether there were quotas at the last look.
-    holds: Cell<bool>,
     /// A connection ended: there is a free slot, or none is left.
     ended: Notify,
 }
@@ -119,7 +118,6 @@ pub(crate) async fn run(
         draining_since: Cell::new(None),
         takings: Cell::new(0),
         looks: Cell::new(0),
-        holds: Cell::new(false),
         ended: Notify::new(),
     });
     let _looking = worker.shared.accounting.join();
@@ -245,9 +243,7 @@ impl Worker {
     }
 
     fn hold_to_quotas(&self) {
-        let ledger = &self.shared.quotas;
-        // Once more after the last policy is gone, for those that it has slowed.
-        if self.holds.replace(!ledger.is_idle()) || !ledger.is_idle() {
+        if let Some(ledger) = &self.shared.quotas {
             self.watches.hold_to_quotas(ledger, &self.counters);
         }
     }

@@ -49,7 +49,8 @@ pub fn start(
     let (door, mut keeps) = start_access(role, settings, table, store, metrics)?;
     let policy = settings.accounting.policy.take();
     let ledger = quotas::ledger(policy.as_ref());
-    let for_proxy = proxy_settings(settings, networks.clone(), ledger.clone());
+    let held_to = policy.is_some().then(|| ledger.clone());
+    let for_proxy = proxy_settings(settings, networks.clone(), held_to);
     let start = |(traffic, accounting)| {
         Proxy::start(for_proxy, traffic, table.clone(), door, accounting, metrics)
     };
@@ -122,7 +123,7 @@ fn start_heart(
 fn proxy_settings(
     settings: &Settings,
     networks: UpstreamNetworks,
-    quotas: Arc<Ledger>,
+    quotas: Option<Arc<Ledger>>,
 ) -> portico_proxy::Settings {
     let proxy = &settings.proxy;
     portico_proxy::Settings {

@@ -78,8 +78,12 @@ fn host(id: &str) -> String {
 
 /// As one bucket, of sessions.
 fn write(policy: &Path, quotas: &Value) {
+    write_as("per-session", policy, quotas);
+}
+
+fn write_as(name: &str, policy: &Path, quotas: &Value) {
     let buckets = json!({ "buckets": [{
-        "name": "per-session",
+        "name": name,
         "quotas": quotas,
         "extractors": [{ "protocol": "any", "source": { "type": "session" } }],
     }]});
@@ -170,7 +174,8 @@ fn a_session_is_warned_of_slowed_down_and_refused_in_turn() {
 
     let mut socket = house.proxies[0].client().websocket(&host("socket"), "/", &[]);
     round_trip(&mut socket, "hello");
-    write(&house.policy, &json!([deny("64KB")]));
+    // Another bucket, of which the open connection has no account yet.
+    write_as("by-session", &house.policy, &json!([deny("64KB")]));
     thread::sleep(Duration::from_secs(2));
     let code = loop {
         if socket.send(Message::text("x".repeat(16 * 1024))).is_err() {

@@ -17,14 +17,14 @@ use portico_core::http::head::field_space;
 use portico_core::http::refusal::Refusal;
 use portico_core::http::request::{BodyLength, Request};
 use portico_core::http::response::{Guard, Rules};
-use portico_core::quota::{Accounts, Standing};
+use portico_core::quota::Standing;
 use portico_core::route::Route;
 use portico_core::session::{Prefix, Timestamp};
 
 use super::edge::Asked;
 use super::journal::Journal;
 use super::live::Live;
-use super::quota::accounts;
+use super::quota::Quoted;
 use crate::io::Leading;
 use crate::metrics::labels::Limit;
 use crate::pages::{Audience, Form, Page};
@@ -141,9 +141,10 @@ impl Through {
         let admitted = admitted.map(|admitted| rechecked(worker, admitted, &route, by, now));
         let (method, target) = (request.method.as_bytes(), request.target.as_bytes());
         let kind = request_kind(route.kind, method, target);
-        let mut live = Live { route, by, admitted, kind, accounts: Accounts::default() };
-        live.accounts = accounts(worker, client, request, &live.route, live.user(), now);
-        if let Standing::Denied { bucket, retry_after } = live.accounts.standing(now) {
+        let mut live = Live { route, by, admitted, kind, quoted: None };
+        live.quoted = Quoted::open(worker, client, request, &live, now);
+        let standing = live.quoted.as_ref().map(|quoted| quoted.accounts.standing(now));
+        if let Some(Standing::Denied { bucket, retry_after }) = standing {
             return refused(&Page::of_quota(&bucket, retry_after, &live.route), journal);
         }
         Admission::Forward(Forward::new(worker, client, request, live, journal))

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use portico_core::access::{Admitted, Cause, Gate};
 use portico_core::activity::request::RequestKind;
 use portico_core::http::decide::By;
-use portico_core::quota::Accounts;
+use portico_core::quota::Ledger;
 use portico_core::route::{Route, RouteTable};
-use portico_core::session::Name;
+use portico_core::session::{Name, Timestamp};
 
+use super::quota::Quoted;
 use crate::edge::Ended;
 
 pub(crate) struct Live {
@@ -19,8 +20,8 @@ pub(crate) struct Live {
     pub(super) admitted: Option<Box<Admitted>>,
     /// Whether somebody's doing, or a page's poll.
     pub(crate) kind: RequestKind,
-    /// Whose quotas it is counted by.
-    pub(crate) accounts: Accounts,
+    /// Whose quotas it is counted by; none where there is no policy.
+    pub(crate) quoted: Option<Box<Quoted>>,
 }
 
 impl Live {
@@ -30,6 +31,15 @@ impl Live {
 
     pub(crate) fn ended(&self, cause: Cause) -> Ended {
         Ended { route: self.route.clone(), user: self.user().cloned(), cause }
+    }
+
+    /// A connection that was let in under another policy is counted by the one in force.
+    pub(crate) fn follow(&mut self, ledger: &Ledger, now: Timestamp) {
+        let user = self.admitted.as_ref().and_then(|admitted| admitted.grant.as_ref());
+        let user = user.map(|grant| &grant.user);
+        if let Some(quoted) = &mut self.quoted {
+            quoted.follow(ledger, &self.route, user, now);
+        }
     }
 
     pub(crate) fn session(&self) -> &str {

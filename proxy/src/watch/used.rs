@@ -2,7 +2,6 @@
 //! quotas it is counted by. A worker looks at both from its clock, so that no byte's way is longer
 //! for it; what a connection moves between two looks is what a quota can be overrun by.
 
-use std::collections::HashMap;
 use std::num::NonZeroU64;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use std::sync::Arc;
 use portico_core::activity::message::Seen;
 use portico_core::activity::request::RequestKind;
 use portico_core::http::websocket::CLOSE_OVER_QUOTA;
-use portico_core::quota::{Account, Ledger, Standing};
+use portico_core::quota::{Account, Accounts, Ledger, Standing};
 use portico_core::session::Timestamp;
 
 use super::{Phase, Watch, Watches};
@@ -20,20 +19,22 @@ use crate::io::Socket;
 use crate::metrics::WorkerCounters;
 use crate::metrics::labels::EndCause;
 
+/// Some 0.2 ms of system calls, if all were busy.
+const LOOKS_PER_TURN: usize = 64;
+
 impl Watch {
     /// What it is let in to from here on; none between requests. `at` is how far the client's
     /// stream is used by what was before.
-    pub(crate) fn let_in(&self, live: Option<Live>, at: u32) {
+    pub(crate) fn let_in(&self, live: Option<Live>, at: u32, ledger: Option<&Ledger>) {
         self.charge(at);
-        if let Some(live) = live.as_ref().filter(|live| !live.accounts.is_empty()) {
-            // Until the next look, which knows with whom it shares the pace.
-            if let Standing::Throttled { bytes_per_second, .. } =
-                live.accounts.standing(crate::clock::now())
-            {
-                self.pace(Some(bytes_per_second));
-            }
-        }
         *self.live.borrow_mut() = live;
+        // At once, and not at the next look: a short request would have ended by then.
+        if let (Some(ledger), Some(live)) = (ledger, &*self.live.borrow())
+            && let Some(quoted) = &live.quoted
+        {
+            self.hold_to(&quoted.accounts, crate::clock::now());
+            self.keep_pace(ledger);
+        }
     }
 
     /// Counts by its quotas what went through since the last time, of the client's stream as far as
@@ -48,10 +49,10 @@ impl Watch {
         self.charged.set((at, now));
         let bytes = u64::from(fresh) + u64::from(now.wrapping_sub(sent));
         if let Some(live) = &*self.live.borrow()
-            && !live.accounts.is_empty()
+            && let Some(quoted) = &live.quoted
             && bytes > 0
         {
-            live.accounts.charge(bytes);
+            quoted.accounts.charge(bytes);
         }
     }
 
@@ -69,16 +70,40 @@ impl Watch {
         }
     }
 
-    /// Bytes a second that its sockets send at most; none: as fast as they can.
-    fn pace(&self, bytes_per_second: Option<NonZeroU64>) {
-        // An upstream that comes later is paced when it does.
-        if self.paced.replace(bytes_per_second) == bytes_per_second {
+    /// Shares the pace of those of its accounts that are throttled now, and of no others.
+    fn hold_to(&self, accounts: &Accounts, now: Timestamp) {
+        let throttled = || accounts.iter().filter(|account| pace_of(account, now).is_some());
+        let mut held = self.held.borrow_mut();
+        if throttled().map(Arc::as_ptr).eq(held.iter().map(Arc::as_ptr)) {
             return;
         }
-        self.client.pace(bytes_per_second);
-        if let Some(upstream) = &*self.upstream.borrow() {
-            upstream.pace(bytes_per_second);
+        held.drain(..).for_each(|account| account.speed_up());
+        held.extend(throttled().cloned());
+        held.iter().for_each(|account| account.slow_down());
+    }
+
+    /// Sends no faster than its part of the slowest account that it is held to.
+    fn keep_pace(&self, ledger: &Ledger) {
+        let now = crate::clock::now();
+        let part = |account: &Arc<Account>| {
+            let all = pace_of(account, now)?.get();
+            let part = all / ledger.share().get() / account.slowed().max(1);
+            Some(NonZeroU64::new(part).unwrap_or(NonZeroU64::MIN))
+        };
+        let pace = self.held.borrow().iter().filter_map(part).min();
+        // An upstream that comes later is paced when it does.
+        if self.paced.replace(pace) == pace {
+            return;
         }
+        self.client.pace(pace);
+        if let Some(upstream) = &*self.upstream.borrow() {
+            upstream.pace(pace);
+        }
+    }
+
+    /// It ends: others have its part.
+    pub(super) fn let_go(&self) {
+        self.held.borrow_mut().drain(..).for_each(|account| account.speed_up());
     }
 
     pub(crate) fn set_upstream(&self, upstream: Option<Socket>) {
@@ -90,15 +115,27 @@ impl Watch {
         }
         *place = upstream;
     }
+
+    /// How it stands; in an account of another policy than the one in force nobody stands long.
+    fn judged(&self, ledger: &Ledger, now: Timestamp) -> Standing {
+        let mut live = self.live.borrow_mut();
+        let Some(live) = live.as_mut() else {
+            self.hold_to(&Accounts::default(), now);
+            return Standing::Open;
+        };
+        live.follow(ledger, now);
+        let Some(quoted) = &live.quoted else { return Standing::Open };
+        self.hold_to(&quoted.accounts, now);
+        quoted.accounts.standing(now)
+    }
 }
 
-/// Some 0.2 ms of system calls, if all were busy.
-const LOOKS_PER_TURN: usize = 64;
-
-/// Of an account that is throttled: its pace, and how many connections share it here.
-struct Throttled {
-    bytes_per_second: NonZeroU64,
-    connections: u64,
+/// Bytes a second, where it is throttled.
+fn pace_of(account: &Account, now: Timestamp) -> Option<NonZeroU64> {
+    match account.standing(now) {
+        Standing::Throttled { bytes_per_second, .. } => Some(bytes_per_second),
+        Standing::Open | Standing::Warned { .. } | Standing::Denied { .. } => None,
+    }
 }
 
 impl Watches {
@@ -122,68 +159,23 @@ impl Watches {
     /// end it.
     pub(crate) fn hold_to_quotas(&self, ledger: &Ledger, counters: &WorkerCounters) {
         let now = self.wall();
-        let mut throttled: HashMap<*const Account, Throttled> = HashMap::new();
-        let mut slowed: Vec<(Rc<Watch>, Vec<*const Account>)> = Vec::new();
+        let mut over: Vec<Rc<Watch>> = Vec::new();
         for watch in self.all.borrow().iter().flatten() {
             watch.charge(watch.client.position());
-            let live = watch.live.borrow();
-            let Some(live) = live.as_ref().filter(|live| !live.accounts.is_empty()) else {
-                watch.pace(None);
-                continue;
-            };
-            match live.accounts.standing(now) {
-                Standing::Open | Standing::Warned { .. } => watch.pace(None),
-                Standing::Throttled { .. } => {
-                    let accounts = live.accounts.iter();
-                    let paces = accounts.filter_map(|account| paced(account, now)).collect();
-                    slowed.push((watch.clone(), share_out(&mut throttled, paces)));
-                }
-                Standing::Denied { bucket, .. } if !watch.revoked() => {
-                    let session = live.session();
-                    tracing::info!(session, %bucket, "over its quota: the connection is ended");
-                    counters.connections_ended.at(EndCause::QuotaExceeded).add(1);
-                    watch.over_quota.set(true);
-                }
-                Standing::Denied { .. } => {}
+            if let Standing::Denied { bucket, .. } = watch.judged(ledger, now)
+                && !watch.revoked()
+            {
+                let live = watch.live.borrow();
+                let session = live.as_ref().map(Live::session);
+                tracing::info!(session, %bucket, "over its quota: the connection is ended");
+                counters.connections_ended.at(EndCause::QuotaExceeded).add(1);
+                over.push(watch.clone());
             }
         }
-        for (watch, accounts) in slowed {
-            let paces = accounts.iter().filter_map(|account| throttled.get(account));
-            watch.pace(paces.map(|pace| pace.each(ledger.share())).min());
-        }
+        // Once it is known how many share a pace.
         for watch in self.all.borrow().iter().flatten() {
-            if watch.over_quota.get() {
-                watch.revoke(CLOSE_OVER_QUOTA);
-            }
+            watch.keep_pace(ledger);
         }
-    }
-}
-
-fn paced(account: &Arc<Account>, now: Timestamp) -> Option<(*const Account, NonZeroU64)> {
-    match account.standing(now) {
-        Standing::Throttled { bytes_per_second, .. } => {
-            Some((Arc::as_ptr(account), bytes_per_second))
-        }
-        Standing::Open | Standing::Warned { .. } | Standing::Denied { .. } => None,
-    }
-}
-
-fn share_out(
-    throttled: &mut HashMap<*const Account, Throttled>,
-    paces: Vec<(*const Account, NonZeroU64)>,
-) -> Vec<*const Account> {
-    let shared = paces.into_iter().map(|(account, bytes_per_second)| {
-        let alone = Throttled { bytes_per_second, connections: 0 };
-        throttled.entry(account).or_insert(alone).connections += 1;
-        account
-    });
-    shared.collect()
-}
-
-impl Throttled {
-    /// Of the pace that replicas share, what one connection of this worker has.
-    fn each(&self, replicas: NonZeroU64) -> NonZeroU64 {
-        let part = self.bytes_per_second.get() / replicas.get() / self.connections.max(1);
-        NonZeroU64::new(part).unwrap_or(NonZeroU64::MIN)
+        over.iter().for_each(|watch| watch.revoke(CLOSE_OVER_QUOTA));
     }
 }
