@@ -4,7 +4,7 @@
 //! slot cannot land in a new one.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use portico_core::activity::message::Seen;
@@ -299,15 +299,14 @@ impl Slots {
     /// Takes out those that nobody holds any more and of which `is_done` says the same. New holders
     /// come only through `of`, which waits meanwhile.
     pub(crate) fn take_unused(&self, mut is_done: impl FnMut(&Slot) -> bool) -> Vec<Arc<Slot>> {
-        let mut taken = Vec::new();
         let mut table = self.table();
-        table.slots.retain(|key, slot| {
-            let done = Arc::strong_count(slot) == 1 && is_done(slot);
-            if done {
-                taken.push((key.clone(), slot.clone()));
-            }
-            !done
-        });
+        let is_unused = |_: &Key, slot: &mut Arc<Slot>| {
+            let is_held = Arc::strong_count(slot) > 1;
+            // Counted relaxed: behind this all is seen that the last holder wrote.
+            fence(Acquire);
+            !is_held && is_done(slot)
+        };
+        let taken: Vec<_> = table.slots.extract_if(is_unused).collect();
         let slots = taken.into_iter().map(|(key, slot)| {
             table.remember(key, slot.clocks.clone(), self.max);
             slot
