@@ -4,7 +4,7 @@
 //! slot cannot land in a new one.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use portico_core::activity::message::Seen;
@@ -310,7 +310,10 @@ impl Slots {
         let mut taken = Vec::new();
         for (key, slot) in unheld {
             // By the table and here: nobody has come for it meanwhile, and nobody can now.
-            if Arc::strong_count(&slot) == 2 {
+            let is_held = Arc::strong_count(&slot) > 2;
+            // Counted relaxed: behind this all is seen that the last holder wrote.
+            fence(Acquire);
+            if !is_held {
                 table.slots.remove(&key);
                 table.remember(key, slot.clocks.clone(), self.max);
                 taken.push(slot);
