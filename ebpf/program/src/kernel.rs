@@ -22,6 +22,9 @@ use crate::socket::Socket;
 /// How many tallies there may be, unless the loader says otherwise.
 const TALLIES_MAX: u32 = 131_072;
 
+/// A page, as small as there are.
+const SHOWN_BYTES_MAX: i32 = 4096;
+
 /// Longer round trips are counted as this one: the last bucket is open.
 const RTT_US_MAX: u32 = (1 << RTT_BUCKETS) - 1;
 
@@ -342,6 +345,20 @@ impl SocketOption {
                 return None;
             }
             Some(start.cast::<Value>().read())
+        }
+    }
+
+    /// The kernel takes the caller's own value. It shows programs no more than a page of it, and
+    /// before Linux 6.5 refuses an option that a program has left longer than that; 0 says that the
+    /// program has not looked (Documentation/bpf/prog_cgroup_sockopt.rst).
+    #[inline(always)]
+    pub fn leave(&self) {
+        // SAFETY: as in `level`; for this field the verifier allows a write.
+        unsafe {
+            let length = &raw mut (*self.0).optlen;
+            if ptr::read_volatile(length) > SHOWN_BYTES_MAX {
+                ptr::write_volatile(length, 0);
+            }
         }
     }
 

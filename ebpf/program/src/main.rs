@@ -50,6 +50,8 @@ pub fn setsockopt(context: SockoptContext) -> i32 {
             Ok(Claim::NotOurs) => {}
             Err(fault) => kernel::count(fault),
         }
+    } else {
+        option.leave();
     }
     GO_ON as i32
 }
@@ -96,7 +98,8 @@ fn moved_on(callback: &Callback) -> Result<(), Fault> {
         _ => return Ok(()),
     }
     let sock = callback.sock().ok_or(Fault::NoSocket)?;
-    let socket = sock.storage().ok_or(Fault::NoStorage)?;
+    // Another program may have subscribed to sockets from before this one.
+    let Some(socket) = sock.storage() else { return Ok(()) };
     let tcp = sock.tcp().ok_or(Fault::NoSocket)?;
     match new {
         BPF_TCP_CLOSE => socket.close(old, &tcp),
