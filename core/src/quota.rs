@@ -11,14 +11,16 @@
 //! an account has gathered 1/64 of its smallest quota, and learn what all of them have. Between two
 //! such talks a replica knows the total as of the last one and all of its own bytes. So with R
 //! replicas, each moving at most r bytes a second of one account, a store that answers within L and
-//! is asked every T, and pieces of at most m bytes that are charged between two questions for the
-//! standing, what goes through beyond a quota of q bytes is bounded by
+//! is asked every T, what goes through beyond a quota of q bytes is bounded by
 //!
 //! ```text
 //! overshoot <= R * (min(r * T, q / 64 + r * C) + 2 * r * L + m)
 //! ```
 //!
-//! (C: `limits::QUOTA_EARLY_CHECK`): each replica's bytes between two of its own talks. While the
+//! each replica's bytes between two of its own talks, and those that are not charged yet. The data
+//! plane charges and asks every `limits::SWEEP_INTERVAL`, so m is what all connections of the
+//! account move on one replica in that time, at most r times it, and an early talk comes at most
+//! C = `limits::QUOTA_EARLY_CHECK` + `limits::SWEEP_INTERVAL` after the bytes that ask for it. While the
 //! store is away each replica counts for itself, and R * q can go through in a window. A fixed
 //! window may let its quota through just before it ends and once more just after; a sliding one
 //! never lets more through in any time of its length, and in turn may deny 1/60 of its length too

@@ -18,9 +18,9 @@ pub const QUOTA_WINDOW_MIN: Duration = Duration::from_secs(1);
 pub const QUOTA_WINDOW_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 /// A sliding window moves by this part of itself, which is how much too early it may deny.
 pub const QUOTA_SLOTS: u64 = 60;
-/// Accounts of a process, a few hundred bytes each; each bucket has the same part of them. Beyond it
-/// traffic is counted in the overflow account of its bucket; from 7/8 of it on those without traffic
-/// are let go, down to 3/4.
+/// Accounts of a process, a few hundred bytes each; each bucket has the same part of them. Beyond
+/// it traffic is counted in the overflow account of its bucket; from 7/8 of it on those without
+/// traffic are let go, down to 3/4.
 pub const QUOTA_ACCOUNTS_MAX: usize = 65_536;
 /// What an account has not told the store yet, by when it was; while the store is away for long,
 /// the oldest are put together.

@@ -138,7 +138,7 @@ impl Account {
         self.slowed.load(Relaxed)
     }
 
-    /// For the log and for whoever may not read everybody's fields.
+    /// For logs, heartbeats and the API, none of which shows what clients keep in their fields.
     pub fn shown(&self) -> Cow<'_, str> {
         match self.is_private {
             true => Cow::Owned(hashed(self.value.as_bytes())),

@@ -53,7 +53,7 @@ impl Bucket {
     }
 }
 
-/// The value of a bucket for a connection whose request is over, so that its fields are not known.
+/// The value of a bucket for a connection whose request is over: its fields are not known.
 pub(super) enum Recalled<'a> {
     Value(Value<'a>),
     /// As when it was let in.

@@ -1,5 +1,5 @@
-//! All accounts of a process, and the policy that they follow. What is said of them is elsewhere: to
-//! the store in `talk`, to the log and to an operator in `report`.
+//! All accounts of a process, and the policy that they follow. What is said of them is elsewhere:
+//! to the store in `talk`, to the log and to an operator in `report`.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -140,8 +140,8 @@ impl Ledger {
         Accounts(accounts.collect())
     }
 
-    /// What an open connection is counted in from now on, after another `generation`. Of its request
-    /// the fields are not known any more: `known` is without. A bucket in which they decide goes on
+    /// What an open connection is counted in from now on, after another `generation`. The fields of
+    /// its request are not known any more: `known` is without. A bucket in which they decide goes on
     /// with the value that the connection has in the bucket of that name, and does not count one
     /// that has none; all others are opened anew. Costs what `open` does, and a look through the
     /// connection's few accounts.
@@ -210,8 +210,8 @@ impl Ledger {
     }
 
     /// Another policy. Buckets that are told apart as before keep their accounts, and what is
-    /// counted in windows that they have still; where there are more buckets now, a kept one may have
-    /// more accounts than its part until they are swept.
+    /// counted in windows that they have still; where there are more buckets now, a kept one may
+    /// have more accounts than its part until they are swept.
     pub fn replace(&self, policy: Policy, now: Timestamp) {
         let mut shelves = self.shelves.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::take(&mut *shelves);

@@ -39,8 +39,8 @@ pub struct Review {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Usage {
     pub bucket: Name,
+    /// A hash where the value is private.
     pub value: String,
-    pub is_private: bool,
     pub quota: Quota,
     pub used: u64,
     /// Of a fixed window.
@@ -100,8 +100,7 @@ impl Ledger {
                 let (ends_at, clears_at) = books.times(quota.span, bytes, now);
                 usage.push(Usage {
                     bucket: account.bucket.clone(),
-                    value: account.name().to_owned(),
-                    is_private: account.is_private,
+                    value: account.shown().into_owned(),
                     quota: *quota,
                     used,
                     ends_at: ends_at.filter(|_| quota.span.kind == Kind::Fixed),

@@ -9,8 +9,8 @@ use super::window::Part;
 use crate::limits;
 use crate::session::Timestamp;
 
-/// Those that the store is to be told of, the most urgent last. Each is held only until it was taken,
-/// because none that is held is swept.
+/// Those that the store is to be told of, the most urgent last. Each is held only until it was
+/// taken, because none that is held is swept.
 #[derive(Debug)]
 pub struct Behind(Vec<Arc<Account>>);
 
