@@ -14,9 +14,9 @@ pub const LEVEL: i32 = 0x504F_5254;
 /// The option that says for whom a socket is counted from here on; its value is a [`Tag`].
 pub const TAG: i32 = 1;
 
-/// The option that has everything up to now counted at once; its value may be anything. For
-/// sockets that only receive: the kernel calls the programs when it measures a round trip, which
-/// takes an acknowledgement of something sent.
+/// The option that has everything up to now counted at once, and the smoothed round-trip time
+/// sampled, ten times a second at most; its value may be anything. Without it a socket is counted
+/// when it gets another key and when it closes.
 pub const LOOK: i32 = 2;
 
 /// The key of accepted sockets that closed without a tag.
@@ -94,7 +94,8 @@ pub struct Tally {
     pub segments_in: u64,
     pub segments_out: u64,
     pub retransmits: u64,
-    /// The least of the sampled smoothed round-trip times; 0 is none.
+    /// The least of the sampled smoothed round-trip times; 0 is none. A socket is sampled by looks,
+    /// or when it closes if it never was.
     pub rtt_min_us: u32,
     /// The sample that was taken last, at most `2^24 - 1` (17 seconds); 0 is none.
     pub rtt_smoothed_us: u32,
@@ -171,7 +172,7 @@ impl Tally {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// A key had no tally when something was to be added to it: its entry was removed before its
-    /// last socket closed, or never made. A socket may bring several, at most ten a second.
+    /// last socket closed, or never made. A socket may bring several, one with each look.
     Late = 0,
     /// The kernel had no memory for what is kept of a socket: the socket is not counted.
     NoStorage = 1,

@@ -6,13 +6,11 @@ use core::ptr::{self, NonNull};
 
 use aya_ebpf::bindings::{
     BPF_F_NO_PREALLOC, BPF_SK_STORAGE_GET_F_CREATE, BPF_SOCK_OPS_PARSE_ALL_HDR_OPT_CB_FLAG,
-    BPF_SOCK_OPS_RTT_CB_FLAG, BPF_SOCK_OPS_STATE_CB_FLAG, bpf_sock, bpf_sock_ops, bpf_sockopt,
-    bpf_tcp_sock,
+    BPF_SOCK_OPS_STATE_CB_FLAG, bpf_sock, bpf_sock_ops, bpf_sockopt, bpf_tcp_sock,
 };
 use aya_ebpf::btf_maps::SkStorage;
 use aya_ebpf::helpers::generated::{
-    bpf_ktime_get_coarse_ns, bpf_sk_storage_get, bpf_sock_ops_cb_flags_set,
-    bpf_tcp_sock as tcp_sock_of,
+    bpf_ktime_get_ns, bpf_sk_storage_get, bpf_sock_ops_cb_flags_set, bpf_tcp_sock as tcp_sock_of,
 };
 use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::{PerCpuArray, PerCpuHashMap};
@@ -48,11 +46,11 @@ pub fn owner() -> u64 {
     unsafe { ptr::read_volatile(&raw const OWNER) }
 }
 
-/// The time since boot, exact to a tick: no hardware clock is read.
+/// The time since boot. The coarse clock is cheaper, and not for programs that catch options.
 #[inline(always)]
-pub fn now_coarse_ns() -> u64 {
+pub fn now_ns() -> u64 {
     // SAFETY: it takes no argument and cannot fail.
-    unsafe { bpf_ktime_get_coarse_ns() }
+    unsafe { bpf_ktime_get_ns() }
 }
 
 #[inline(always)]
@@ -246,7 +244,7 @@ const FIN: u32 = 1;
 
 /// What the kernel calls about.
 pub enum Interest {
-    /// Changes of state, and round trips.
+    /// Changes of state.
     Life,
     /// Every segment that comes.
     Segments,
@@ -274,12 +272,6 @@ impl Callback {
     }
 
     #[inline(always)]
-    pub fn state(&self) -> u32 {
-        // SAFETY: as in `what`.
-        unsafe { ptr::read_volatile(&raw const (*self.0).state) }
-    }
-
-    #[inline(always)]
     pub fn sock(&self) -> Option<Sock> {
         // SAFETY: as in `what`; it is null for what is not a full socket.
         NonNull::new(unsafe { ptr::read_volatile(&raw const (*self.0).__bindgen_anon_2.sk) })
@@ -297,7 +289,7 @@ impl Callback {
     #[inline(always)]
     pub fn subscribe(&self, interest: Interest) -> Result<(), Fault> {
         let ours = match interest {
-            Interest::Life => BPF_SOCK_OPS_STATE_CB_FLAG | BPF_SOCK_OPS_RTT_CB_FLAG,
+            Interest::Life => BPF_SOCK_OPS_STATE_CB_FLAG,
             Interest::Segments => BPF_SOCK_OPS_PARSE_ALL_HDR_OPT_CB_FLAG,
         };
         // SAFETY: as in `what`.

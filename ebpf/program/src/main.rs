@@ -5,10 +5,10 @@
 //! The kernel calls both under the lock of the socket, so what is kept of a socket has one writer:
 //! callbacks come from TCP itself, which holds it, and `__cgroup_bpf_run_filter_setsockopt()`
 //! (kernel/bpf/cgroup.c, Linux 5.3 and later) takes `lock_sock()` around the programs. Tallies have
-//! several, because a callback may interrupt a tag on the same processor; they are added to
+//! several, because a callback may interrupt an option on the same processor; they are added to
 //! atomically.
 //!
-//! Oldest kernel: 5.11, for `bpf_ktime_get_coarse_ns()`.
+//! Oldest kernel: 5.10, for callbacks about segments; user space asks for 5.11.
 
 #![no_std]
 #![no_main]
@@ -20,18 +20,14 @@ mod socket;
 
 use aya_ebpf::bindings::{
     BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, BPF_SOCK_OPS_PARSE_HDR_OPT_CB,
-    BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_RTT_CB, BPF_SOCK_OPS_STATE_CB, BPF_TCP_CLOSE,
-    BPF_TCP_CLOSE_WAIT, BPF_TCP_CLOSING, BPF_TCP_ESTABLISHED, BPF_TCP_FIN_WAIT1, BPF_TCP_FIN_WAIT2,
+    BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_STATE_CB, BPF_TCP_CLOSE, BPF_TCP_CLOSE_WAIT,
+    BPF_TCP_CLOSING, BPF_TCP_ESTABLISHED, BPF_TCP_FIN_WAIT1, BPF_TCP_FIN_WAIT2,
 };
 use aya_ebpf::macros::{cgroup_sockopt, sock_ops};
 use aya_ebpf::programs::{SockOpsContext, SockoptContext};
 use portico_ebpf::{Fault, LEVEL, LOOK, TAG, Tag, UNROUTED_ACCEPTED, UNROUTED_CONNECTED};
 
 use kernel::{Callback, Interest, SocketOption};
-use socket::Phase;
-
-/// How long a socket is left alone after a sample of its round-trip time.
-const SAMPLE_INTERVAL_NS: u64 = 100_000_000;
 
 /// The verdict of both programs: the kernel goes on.
 const GO_ON: u32 = 1;
@@ -69,7 +65,6 @@ fn hear(callback: &Callback) -> Result<(), Fault> {
     match callback.what() {
         BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB => established(callback, UNROUTED_CONNECTED),
         BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB => established(callback, UNROUTED_ACCEPTED),
-        BPF_SOCK_OPS_RTT_CB => measured(callback),
         BPF_SOCK_OPS_STATE_CB => moved_on(callback),
         BPF_SOCK_OPS_PARSE_HDR_OPT_CB => came(callback),
         _ => Ok(()),
@@ -83,26 +78,6 @@ fn established(callback: &Callback, key: u64) -> Result<(), Fault> {
     let socket = sock.create_storage().ok_or(Fault::NoStorage)?;
     socket.begin(key, &tcp);
     callback.subscribe(Interest::Life)
-}
-
-/// Once per round trip. The kernel calls from within the handling of an acknowledgement.
-#[inline(always)]
-fn measured(callback: &Callback) -> Result<(), Fault> {
-    let sock = callback.sock().ok_or(Fault::NoSocket)?;
-    let socket = sock.storage().ok_or(Fault::NoStorage)?;
-    let now = kernel::now_coarse_ns();
-    if socket.phase != Phase::Routed || now.wrapping_sub(socket.sampled_at) < SAMPLE_INTERVAL_NS {
-        return Ok(());
-    }
-    let tcp = sock.tcp().ok_or(Fault::NoSocket)?;
-    socket.sampled_at = now;
-    let tally = kernel::tally(socket.key).ok_or(Fault::Late)?;
-    tally.sample(tcp.srtt_us());
-    // In the other states our FIN may just have been acknowledged, but the state does not tell yet.
-    if let BPF_TCP_ESTABLISHED | BPF_TCP_CLOSE_WAIT | BPF_TCP_FIN_WAIT2 = callback.state() {
-        socket.credit(&tcp, &tally);
-    }
-    Ok(())
 }
 
 /// The counters of bytes count each side's FIN as one byte; the transitions tell when.

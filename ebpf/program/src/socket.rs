@@ -8,10 +8,13 @@ use portico_ebpf::{Fault, Tag, nearest};
 
 use crate::kernel::{self, Tallied, Tcp, store};
 
+/// How long a socket is left alone after a sample of its round-trip time.
+const SAMPLE_INTERVAL_NS: u64 = 100_000_000;
+
 /// Whether and for whom a socket is counted.
 #[repr(u32)]
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+enum Phase {
     /// Not before it is established and not after it is closed; the kernel makes storage all zero.
     Closed = 0,
     /// For nobody yet. If no tag comes, all of it is counted at the end.
@@ -24,9 +27,9 @@ pub enum Phase {
 /// What is kept of a socket.
 #[repr(C)]
 pub struct Socket {
-    pub key: u64,
+    key: u64,
     /// When the round-trip time was last sampled, or 0.
-    pub sampled_at: u64,
+    sampled_at: u64,
     /// What of `bytes_received` is no payload: what was counted before, and then the peer's FIN.
     in_base: u64,
     /// What of `bytes_acked` is no payload: the SYN, and then our FIN.
@@ -41,7 +44,7 @@ pub struct Socket {
     segments_in: u32,
     segments_out: u32,
     retransmits: u32,
-    pub phase: Phase,
+    phase: Phase,
     /// Whether a FIN of the peer has come since our own was sent.
     fin_seen: u32,
     _padding: u32,
@@ -115,14 +118,27 @@ impl Socket {
             return;
         }
         match kernel::tally(self.key) {
-            Some(tally) => self.credit(tcp, &tally),
+            Some(tally) => {
+                self.sample(tcp, &tally);
+                self.credit(tcp, &tally);
+            }
             None => kernel::count(Fault::Late),
+        }
+    }
+
+    /// Samples the round-trip time, if there is one and the last sample is not of just now.
+    #[inline(always)]
+    fn sample(&mut self, tcp: &Tcp, tally: &Tallied) {
+        let (rtt_us, now) = (tcp.srtt_us(), kernel::now_ns());
+        if rtt_us != 0 && now.wrapping_sub(self.sampled_at) >= SAMPLE_INTERVAL_NS {
+            self.sampled_at = now;
+            tally.sample(rtt_us);
         }
     }
 
     /// Credits all that came since it was last credited.
     #[inline(always)]
-    pub fn credit(&mut self, tcp: &Tcp, tally: &Tallied) {
+    fn credit(&mut self, tcp: &Tcp, tally: &Tallied) {
         let (received, acknowledged) = self.payload(tcp);
         if received > self.in_credited {
             tally.received(received - self.in_credited);

@@ -20,7 +20,7 @@ use super::cgroup::{Cgroup, CgroupError};
 #[cfg(test)]
 mod tests;
 
-/// For `bpf_ktime_get_coarse_ns()`; links to control groups came with 5.7.
+/// Older kernels charge maps to RLIMIT_MEMLOCK; callbacks about segments came with 5.10.
 const OLDEST: (u8, u8, u16) = (5, 11, 0);
 
 /// The kernel refuses to add what is there (`BPF_NOEXIST`).

@@ -20,7 +20,8 @@ pub(crate) fn tag(fd: BorrowedFd<'_>, tag: &Tag) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Has everything up to now counted, which otherwise waits for a measured round trip or the end.
+/// Has everything up to now counted and the round-trip time sampled, which otherwise waits for the
+/// next tag or the end.
 pub(crate) fn look(fd: BorrowedFd<'_>) -> io::Result<()> {
     let nothing: libc::c_int = 0;
     // SAFETY: as in `tag`.

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use portico_ebpf::{Fault, UNROUTED_ACCEPTED, UNROUTED_CONNECTED};
+use portico_ebpf::{Fault, Tally, UNROUTED_ACCEPTED, UNROUTED_CONNECTED};
 
 use super::super::Kernel;
 use super::world::{Group, HERE, Pair, THERE, World, attached, deafen, receive, send, until};
@@ -129,7 +129,7 @@ fn a_socket_that_closes_after_its_key_was_removed_is_a_fault() {
 }
 
 #[test]
-fn a_look_counts_what_a_mere_receiver_has_received() {
+fn a_look_counts_what_was_received_until_now() {
     let world = World::new();
     let mut pair = world.pair();
     let bytes = 1_000_000;
@@ -138,26 +138,65 @@ fn a_look_counts_what_a_mere_receiver_has_received() {
         scope.spawn(|| send(there, bytes));
         receive(here, bytes);
     });
-    assert_eq!(world.read(HERE).bytes_in, 0, "nothing was acknowledged to it");
+    assert_eq!(world.read(HERE).bytes_in, 0, "nobody has looked");
     io::look(pair.here.as_fd()).expect("it is known");
     assert_eq!(world.read(HERE).bytes_in, bytes as u64);
-    assert!(world.read(THERE).bytes_out > 0, "counted live: {:?}", world.read(THERE));
 }
 
 #[test]
-fn round_trips_are_sampled_ten_times_a_second_at_most() {
+fn a_look_counts_what_was_acknowledged_until_now() {
     let world = World::new();
     let mut pair = world.pair();
+    let bytes = 1_000_000;
+    let Pair { here, there } = &mut pair;
+    std::thread::scope(|scope| {
+        scope.spawn(|| send(there, bytes));
+        receive(here, bytes);
+    });
+    assert_eq!(world.read(THERE).bytes_out, 0, "nobody has looked");
+    let looked = || {
+        io::look(pair.there.as_fd()).expect("it is known");
+        world.read(THERE)
+    };
+    until(looked, |tally| tally.bytes_out == bytes as u64);
+    assert_eq!(samples(&world.read(HERE)), 0, "only of what is looked at");
+}
+
+#[test]
+fn looks_sample_round_trips_ten_times_a_second_at_most() {
+    let world = World::new();
+    let mut pair = world.pair();
+    pair.exchange(1, 1);
+    assert_eq!(samples(&world.read(HERE)), 0, "nobody has looked");
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_millis(350) {
         pair.exchange(1, 1);
+        io::look(pair.here.as_fd()).expect("it is known");
     }
     let took = begun.elapsed();
     let tally = world.read(HERE);
-    let samples: u32 = tally.rtt_histogram.iter().sum();
     let most = took.as_millis() / 100 + 1;
+    let samples = samples(&tally);
     assert!((2..=most).contains(&u128::from(samples)), "{samples} in {took:?}");
     assert!((1..=tally.rtt_smoothed_us.max(1_000_000)).contains(&tally.rtt_min_us), "{tally:?}");
+}
+
+#[test]
+fn the_end_samples_the_round_trip_of_whom_nobody_has_looked_at() {
+    for looks in [false, true] {
+        let world = World::new();
+        let mut pair = world.pair();
+        pair.exchange(1, 1);
+        if looks {
+            io::look(pair.here.as_fd()).expect("it is known");
+        }
+        drop(pair);
+        assert_eq!(samples(&world.closed(HERE)), 1);
+    }
+}
+
+fn samples(tally: &Tally) -> u32 {
+    tally.rtt_histogram.iter().sum()
 }
 
 #[test]
