@@ -25,6 +25,9 @@ const TALLIES_MAX: u32 = 131_072;
 /// Longer round trips are counted as this one: the last bucket is open.
 const RTT_US_MAX: u32 = (1 << RTT_BUCKETS) - 1;
 
+/// The least page of any machine: where pages are larger, more is passed on whole than need be.
+const PAGE_BYTES_MIN: i32 = 4096;
+
 /// What is kept of each socket; the kernel frees it with the socket.
 #[btf_map]
 static SOCKETS: SkStorage<Socket> = SkStorage::new();
@@ -342,6 +345,23 @@ impl SocketOption {
                 return None;
             }
             Some(start.cast::<Value>().read())
+        }
+    }
+
+    /// The option is for others, as the caller made it.
+    ///
+    /// Programs are shown a page of a longer option. Up to Linux 6.4 one that leaves its length as
+    /// it is fails the call with EFAULT; a length of 0 says that the kernel takes the caller's own
+    /// bytes (`__cgroup_bpf_run_filter_setsockopt()`, kernel/bpf/cgroup.c;
+    /// Documentation/bpf/prog_cgroup_sockopt.rst, "Large optval"). One that another program has
+    /// claimed or shortened is shorter.
+    #[inline(always)]
+    pub fn pass_on(&self) {
+        // SAFETY: as in `level`, and as in `claim`.
+        unsafe {
+            if ptr::read_volatile(&raw const (*self.0).optlen) > PAGE_BYTES_MIN {
+                ptr::write_volatile(&raw mut (*self.0).optlen, 0);
+            }
         }
     }
 

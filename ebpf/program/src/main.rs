@@ -43,12 +43,12 @@ pub fn sock_ops(context: SockOpsContext) -> u32 {
 #[cgroup_sockopt(setsockopt)]
 pub fn setsockopt(context: SockoptContext) -> i32 {
     let option = SocketOption::new(&context);
-    if option.level() == LEVEL {
-        match obey(&option) {
-            Ok(Claim::Ours) => option.claim(),
-            // Another process's programs may claim it; otherwise the kernel refuses it.
-            Ok(Claim::NotOurs) => {}
-            Err(fault) => kernel::count(fault),
+    match obey(&option) {
+        Ok(Claim::Ours) => option.claim(),
+        Ok(Claim::NotOurs) => option.pass_on(),
+        Err(fault) => {
+            kernel::count(fault);
+            option.pass_on();
         }
     }
     GO_ON as i32
@@ -57,6 +57,8 @@ pub fn setsockopt(context: SockoptContext) -> i32 {
 /// Whose option it is.
 enum Claim {
     Ours,
+    /// Of our level, too: another process's programs may claim it, and otherwise the kernel refuses
+    /// it.
     NotOurs,
 }
 
@@ -124,7 +126,7 @@ fn came(callback: &Callback) -> Result<(), Fault> {
 #[inline(always)]
 fn obey(option: &SocketOption) -> Result<Claim, Fault> {
     let name = option.name();
-    if name != TAG && name != LOOK {
+    if option.level() != LEVEL || name != TAG && name != LOOK {
         return Ok(Claim::NotOurs);
     }
     let sock = option.sock().ok_or(Fault::NoSocket)?;

@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use portico_ebpf::{Fault, Tally, UNROUTED_ACCEPTED, UNROUTED_CONNECTED};
+use socket2::SockRef;
 
 use super::super::Kernel;
 use super::world::{Group, HERE, Pair, THERE, World, attached, deafen, receive, send, until};
@@ -197,6 +198,28 @@ fn the_end_samples_the_round_trip_of_whom_nobody_has_looked_at() {
 
 fn samples(tally: &Tally) -> u32 {
     tally.rtt_histogram.iter().sum()
+}
+
+#[test]
+fn an_option_that_is_longer_than_a_page_is_passed_on_as_it_is() {
+    let chosen = |is_counted: bool| {
+        let group = Group::enter();
+        let _kernel = is_counted.then(|| attached(&group, 8));
+        let pair = Pair::new();
+        let socket = SockRef::from(&pair.here);
+        // The kernel takes a name to its zero, however much follows.
+        let of_two_pages = |name: &[u8]| {
+            let mut bytes = vec![0; 8192];
+            bytes[..name.len()].copy_from_slice(name);
+            let error = socket.set_tcp_congestion(&bytes).err();
+            (error.and_then(|error| error.raw_os_error()), socket.tcp_congestion().expect("one"))
+        };
+        [of_two_pages(b"reno"), of_two_pages(b"cubic"), of_two_pages(b"none such")]
+    };
+    let [reno, cubic, unknown] = chosen(true);
+    assert_eq!([reno.clone(), cubic.clone(), unknown.clone()], chosen(false));
+    assert!(reno.0.is_none() && reno.1.starts_with(b"reno"), "{reno:?}");
+    assert_eq!((unknown.0, unknown.1), (Some(libc::ENOENT), cubic.1));
 }
 
 #[test]
