@@ -1,9 +1,10 @@
 //! For whom a socket is counted, and what happens at the edges of that.
 
+use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use portico_ebpf::{Fault, Tally, UNROUTED_ACCEPTED, UNROUTED_CONNECTED};
+use portico_ebpf::{FAULTS_LEN, Fault, Tally, UNROUTED_ACCEPTED, UNROUTED_CONNECTED};
 use socket2::SockRef;
 
 use super::super::Kernel;
@@ -291,6 +292,26 @@ fn a_socket_that_was_there_before_is_refused() {
     assert_eq!(kernel.faults().expect("faults")[Fault::Unknown as usize], 1);
     pair.exchange(1, 1);
     assert!(refused(&pair));
+}
+
+#[test]
+fn callbacks_that_another_has_asked_for_are_no_fault() {
+    let group = Group::enter();
+    let other = attached(&group, 8);
+    // By one end each, then by both at once: what is called about differs.
+    let pairs: [Pair; 3] = std::array::from_fn(|_| Pair::new());
+    let kernel = attached(&group, 8);
+    let [here, there, cut] = pairs;
+    drop(here.here);
+    drop(here.there);
+    there.there.shutdown(Shutdown::Write).expect("open");
+    drop(there);
+    SockRef::from(&cut.here).set_linger(Some(Duration::ZERO)).expect("an option");
+    drop(cut);
+    let closed = |key| other.read(key).expect("there").closed;
+    until(|| [closed(UNROUTED_ACCEPTED), closed(UNROUTED_CONNECTED)], |&ends| ends == [3, 3]);
+    assert_eq!(kernel.faults().expect("faults"), [0; FAULTS_LEN]);
+    assert_eq!(kernel.read(UNROUTED_ACCEPTED).expect("there"), Tally::default());
 }
 
 #[test]
