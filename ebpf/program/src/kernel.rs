@@ -28,6 +28,9 @@ const SHOWN_BYTES_MAX: i32 = 4096;
 /// Longer round trips are counted as this one: the last bucket is open.
 const RTT_US_MAX: u32 = (1 << RTT_BUCKETS) - 1;
 
+/// The least page of any machine: where pages are larger, more is passed on whole than need be.
+const PAGE_BYTES_MIN: i32 = 4096;
+
 /// What is kept of each socket; the kernel frees it with the socket.
 #[btf_map]
 static SOCKETS: SkStorage<Socket> = SkStorage::new();
@@ -348,16 +351,19 @@ impl SocketOption {
         }
     }
 
-    /// The kernel takes the caller's own value. It shows programs no more than a page of it, and
-    /// before Linux 6.5 refuses an option that a program has left longer than that; 0 says that the
-    /// program has not looked (Documentation/bpf/prog_cgroup_sockopt.rst).
+    /// The option is for others, as the caller made it.
+    ///
+    /// Programs are shown a page of a longer option. Up to Linux 6.4 one that leaves its length as
+    /// it is fails the call with EFAULT; a length of 0 says that the kernel takes the caller's own
+    /// bytes (`__cgroup_bpf_run_filter_setsockopt()`, kernel/bpf/cgroup.c;
+    /// Documentation/bpf/prog_cgroup_sockopt.rst, "Large optval"). One that another program has
+    /// claimed or shortened is shorter.
     #[inline(always)]
-    pub fn leave(&self) {
-        // SAFETY: as in `level`; for this field the verifier allows a write.
+    pub fn pass_on(&self) {
+        // SAFETY: as in `level`, and as in `claim`.
         unsafe {
-            let length = &raw mut (*self.0).optlen;
-            if ptr::read_volatile(length) > SHOWN_BYTES_MAX {
-                ptr::write_volatile(length, 0);
+            if ptr::read_volatile(&raw const (*self.0).optlen) > PAGE_BYTES_MIN {
+                ptr::write_volatile(&raw mut (*self.0).optlen, 0);
             }
         }
     }

@@ -43,12 +43,12 @@ pub fn sock_ops(context: SockOpsContext) -> u32 {
 #[cgroup_sockopt(setsockopt)]
 pub fn setsockopt(context: SockoptContext) -> i32 {
     let option = SocketOption::new(&context);
-    if option.level() == LEVEL {
-        match obey(&option) {
-            Ok(Claim::Ours) => option.claim(),
-            // Another process's programs may claim it; otherwise the kernel refuses it.
-            Ok(Claim::NotOurs) => {}
-            Err(fault) => kernel::count(fault),
+    match obey(&option) {
+        Ok(Claim::Ours) => option.claim(),
+        Ok(Claim::NotOurs) => option.pass_on(),
+        Err(fault) => {
+            kernel::count(fault);
+            option.pass_on();
         }
     } else {
         option.leave();
@@ -59,6 +59,8 @@ pub fn setsockopt(context: SockoptContext) -> i32 {
 /// Whose option it is.
 enum Claim {
     Ours,
+    /// Of our level, too: another process's programs may claim it, and otherwise the kernel refuses
+    /// it.
     NotOurs,
 }
 
@@ -91,20 +93,19 @@ fn established(callback: &Callback, key: u64) -> Result<(), Fault> {
 fn moved_on(callback: &Callback) -> Result<(), Fault> {
     let (old, new) = (callback.argument(0), callback.argument(1));
     match (old, new) {
-        (_, BPF_TCP_CLOSE) | (BPF_TCP_ESTABLISHED, BPF_TCP_CLOSE_WAIT) => {}
-        // From here on the peer's FIN closes the socket without a transition of its own.
-        (BPF_TCP_ESTABLISHED, BPF_TCP_FIN_WAIT1) => return callback.subscribe(Interest::Segments),
-        (BPF_TCP_FIN_WAIT1, BPF_TCP_CLOSING | BPF_TCP_FIN_WAIT2) => {}
+        (_, BPF_TCP_CLOSE)
+        | (BPF_TCP_ESTABLISHED, BPF_TCP_CLOSE_WAIT | BPF_TCP_FIN_WAIT1)
+        | (BPF_TCP_FIN_WAIT1, BPF_TCP_CLOSING | BPF_TCP_FIN_WAIT2) => {}
         _ => return Ok(()),
     }
     let sock = callback.sock().ok_or(Fault::NoSocket)?;
-    // Another program may have subscribed to sockets from before this one.
-    let Some(socket) = sock.storage() else { return Ok(()) };
-    let tcp = sock.tcp().ok_or(Fault::NoSocket)?;
+    let Some(socket) = sock.storage() else { return not_ours() };
     match new {
-        BPF_TCP_CLOSE => socket.close(old, &tcp),
+        BPF_TCP_CLOSE => socket.close(old, &sock.tcp().ok_or(Fault::NoSocket)?),
+        // From here on the peer's FIN closes the socket without a transition of its own.
+        BPF_TCP_FIN_WAIT1 => callback.subscribe(Interest::Segments),
         BPF_TCP_FIN_WAIT2 => {
-            socket.fin_acknowledged(&tcp);
+            socket.fin_acknowledged(&sock.tcp().ok_or(Fault::NoSocket)?);
             Ok(())
         }
         _ => {
@@ -119,15 +120,23 @@ fn moved_on(callback: &Callback) -> Result<(), Fault> {
 fn came(callback: &Callback) -> Result<(), Fault> {
     if callback.has_fin() {
         let sock = callback.sock().ok_or(Fault::NoSocket)?;
-        sock.storage().ok_or(Fault::NoStorage)?.fin_seen();
+        let Some(socket) = sock.storage() else { return not_ours() };
+        socket.fin_seen();
     }
+    Ok(())
+}
+
+/// The kernel calls all programs of a group about what one of them has asked for, also about
+/// sockets that were established before this one was attached: no fault.
+#[inline(always)]
+fn not_ours() -> Result<(), Fault> {
     Ok(())
 }
 
 #[inline(always)]
 fn obey(option: &SocketOption) -> Result<Claim, Fault> {
     let name = option.name();
-    if name != TAG && name != LOOK {
+    if option.level() != LEVEL || name != TAG && name != LOOK {
         return Ok(Claim::NotOurs);
     }
     let sock = option.sock().ok_or(Fault::NoSocket)?;

@@ -1,9 +1,11 @@
 //! For whom a socket is counted, and what happens at the edges of that.
 
+use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use portico_ebpf::{Fault, Tally, UNROUTED_ACCEPTED, UNROUTED_CONNECTED};
+use portico_ebpf::{FAULTS_LEN, Fault, Tally, UNROUTED_ACCEPTED, UNROUTED_CONNECTED};
+use socket2::SockRef;
 
 use super::super::Kernel;
 use super::world::{Group, HERE, Pair, THERE, World, attached, deafen, receive, send, until};
@@ -200,6 +202,28 @@ fn samples(tally: &Tally) -> u32 {
 }
 
 #[test]
+fn an_option_that_is_longer_than_a_page_is_passed_on_as_it_is() {
+    let chosen = |is_counted: bool| {
+        let group = Group::enter();
+        let _kernel = is_counted.then(|| attached(&group, 8));
+        let pair = Pair::new();
+        let socket = SockRef::from(&pair.here);
+        // The kernel takes a name to its zero, however much follows.
+        let of_two_pages = |name: &[u8]| {
+            let mut bytes = vec![0; 8192];
+            bytes[..name.len()].copy_from_slice(name);
+            let error = socket.set_tcp_congestion(&bytes).err();
+            (error.and_then(|error| error.raw_os_error()), socket.tcp_congestion().expect("one"))
+        };
+        [of_two_pages(b"reno"), of_two_pages(b"cubic"), of_two_pages(b"none such")]
+    };
+    let [reno, cubic, unknown] = chosen(true);
+    assert_eq!([reno.clone(), cubic.clone(), unknown.clone()], chosen(false));
+    assert!(reno.0.is_none() && reno.1.starts_with(b"reno"), "{reno:?}");
+    assert_eq!((unknown.0, unknown.1), (Some(libc::ENOENT), cubic.1));
+}
+
+#[test]
 fn what_is_sent_again_is_counted() {
     let world = World::new();
     let mut pair = world.pair();
@@ -268,6 +292,26 @@ fn a_socket_that_was_there_before_is_refused() {
     assert_eq!(kernel.faults().expect("faults")[Fault::Unknown as usize], 1);
     pair.exchange(1, 1);
     assert!(refused(&pair));
+}
+
+#[test]
+fn callbacks_that_another_has_asked_for_are_no_fault() {
+    let group = Group::enter();
+    let other = attached(&group, 8);
+    // By one end each, then by both at once: what is called about differs.
+    let pairs: [Pair; 3] = std::array::from_fn(|_| Pair::new());
+    let kernel = attached(&group, 8);
+    let [here, there, cut] = pairs;
+    drop(here.here);
+    drop(here.there);
+    there.there.shutdown(Shutdown::Write).expect("open");
+    drop(there);
+    SockRef::from(&cut.here).set_linger(Some(Duration::ZERO)).expect("an option");
+    drop(cut);
+    let closed = |key| other.read(key).expect("there").closed;
+    until(|| [closed(UNROUTED_ACCEPTED), closed(UNROUTED_CONNECTED)], |&ends| ends == [3, 3]);
+    assert_eq!(kernel.faults().expect("faults"), [0; FAULTS_LEN]);
+    assert_eq!(kernel.read(UNROUTED_ACCEPTED).expect("there"), Tally::default());
 }
 
 #[test]
