@@ -22,9 +22,6 @@ use crate::socket::Socket;
 /// How many tallies there may be, unless the loader says otherwise.
 const TALLIES_MAX: u32 = 131_072;
 
-/// A page, as small as there are.
-const SHOWN_BYTES_MAX: i32 = 4096;
-
 /// Longer round trips are counted as this one: the last bucket is open.
 const RTT_US_MAX: u32 = (1 << RTT_BUCKETS) - 1;
 

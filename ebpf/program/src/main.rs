@@ -50,8 +50,6 @@ pub fn setsockopt(context: SockoptContext) -> i32 {
             kernel::count(fault);
             option.pass_on();
         }
-    } else {
-        option.leave();
     }
     GO_ON as i32
 }
