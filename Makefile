@@ -9,7 +9,7 @@ TEST_THREADS ?= 8
 SECONDS_EACH ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench micro fuzz api-fuzz simulate tools build ebpf ebpf-check
+.PHONY: help demo test lint bench micro fuzz api-fuzz simulate tools build ebpf ebpf-check watch
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -54,6 +54,12 @@ api-fuzz: ## Fuzz the /v1 API against its OpenAPI document for SECONDS_EACH (her
 	cargo build --bin portico
 	@SECONDS_EACH=$(if $(filter file,$(origin SECONDS_EACH)),120,$(SECONDS_EACH)) \
 		bench/tools/api-fuzz.sh
+
+watch: ## Rules and dashboard (deploy/) by promtool, and against a real Prometheus and a real load
+	@$(INSTALL) build redis prometheus
+	cargo build --bin portico
+	cargo build -p portico-bench
+	@deploy/tests/watching.sh
 
 simulate: ## Drive the connection logic with random seeds; a failure prints its seed
 	PORTICO_SIMULATE_SECONDS=$(SECONDS_EACH) \

@@ -26,7 +26,6 @@ mod metering;
 mod quotas;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use portico_control::feed::{self, FeedHandle, FeedSettings, Follower, Routes};
@@ -38,7 +37,6 @@ use portico_core::limits;
 use portico_core::network::UpstreamNetworks;
 use portico_core::route::RouteTable;
 use portico_proxy::{Proxy, SharedTable};
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::failure::{Failure, Outcome};
@@ -118,12 +116,8 @@ impl Replica {
         let shared = Shared { role, table: &table, store: &store, metrics: &metrics };
         let plane = data_plane::start(shared, &mut settings, traffic.zip(accounting), &networks)?;
 
-        let status = Arc::new(Status {
-            feed,
-            table: role.has_proxy().then_some(table),
-            draining: AtomicBool::new(false),
-            drain_requested: Notify::new(),
-        });
+        let table = role.has_proxy().then_some(table);
+        let status = Arc::new(Status::new(feed, table, settings.proxy.drain_timeout));
         let mut servers = Servers::new(&metrics);
         let control_tls = settings.control.tls.clone().map(ControlAcceptor::new).transpose()?;
         let mut chores = None;
@@ -164,7 +158,7 @@ impl Replica {
 
     /// No new connections; the open ones finish, WebSockets until the drain timeout.
     pub fn drain(&self) {
-        self.status.draining.store(true, Ordering::Release);
+        self.status.begin_drain();
         if let Some(proxy) = &self.proxy {
             proxy.drain();
         }
@@ -175,7 +169,7 @@ impl Replica {
     }
 
     pub fn close_now(&self) {
-        self.status.draining.store(true, Ordering::Release);
+        self.status.begin_drain();
         if let Some(proxy) = &self.proxy {
             proxy.close_now();
         }

@@ -105,6 +105,12 @@ needs() {
       need nginx nginx
       ;;
     redis) need redis-server redis-server ;;
+    prometheus)
+      need promtool prometheus
+      need openssl openssl
+      need curl curl
+      need python3 python3
+      ;;
     schemathesis) done_before schemathesis "$SCHEMATHESIS_VERSION" || need_python ;;
     fuzz)
       need_rust
@@ -118,7 +124,7 @@ needs() {
         libzstd-dev libxml2-dev
       ;;
     *) fail "unknown: $1 (build, lint, deny, redis, jupyter, code-server, oidc-provider, chromium," \
-        "opponents, fuzz, schemathesis, ebpf)" ;;
+        "opponents, fuzz, schemathesis, ebpf, prometheus)" ;;
   esac
 }
 
@@ -265,7 +271,7 @@ stop_servers() {
   local package
   for package in "${missing[@]}"; do
     case $package in
-      haproxy | nginx | redis-server) service "$package" stop >/dev/null 2>&1 || true ;;
+      haproxy | nginx | redis-server | prometheus) service "$package" stop >/dev/null 2>&1 || true ;;
     esac
   done
 }
@@ -274,6 +280,9 @@ opponents() { stop_servers; }
 
 # Its binary is the Sentinel, too.
 redis() { stop_servers; }
+
+# With promtool; without what it would recommend, an exporter of the machine.
+prometheus() { stop_servers; }
 
 fuzz() {
   if ! rustup toolchain list | grep -q '^nightly'; then

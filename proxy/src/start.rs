@@ -128,12 +128,15 @@ impl Proxy {
         }
         drop(started);
         let backends = backends(&starts, workers)?;
-        metrics::register(
-            registry,
-            counters,
-            ProcessSources { workers, backends, table, certificates: certificates.clone() },
-            accounting.clone(),
-        );
+        let sources = ProcessSources {
+            workers,
+            alive: alive.clone(),
+            connections_max: files.connections.saturating_mul(workers),
+            backends,
+            table,
+            certificates: certificates.clone(),
+        };
+        metrics::register(registry, counters, sources, accounting.clone());
         Ok(Self {
             life,
             alive,

@@ -14,6 +14,7 @@ on_both_io!(
     health_and_readiness_are_answered,
     the_access_log_has_a_line_for_each_request,
     a_drain_can_be_asked_for,
+    readiness_and_a_drain_are_in_the_metrics,
 );
 
 fn the_io_back_end_is_told(io: Io) {
@@ -90,4 +91,27 @@ fn a_drain_can_be_asked_for(io: Io) {
     let response = client.exchange("POST /drain HTTP/1.1\r\nHost: m\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(response.status, 202);
     assert_eq!(world.process.ended().code(), Some(0));
+}
+
+fn readiness_and_a_drain_are_in_the_metrics(io: Io) {
+    let world = World::start(options(io).set("PORTICO_PROXY__DRAIN_TIMEOUT", "1h"));
+    world.expect_metric("portico_ready", "", 1.0);
+    world.expect_metric("portico_draining", "", 0.0);
+    world.expect_metric("portico_drain_deadline_timestamp_seconds", "", 0.0);
+    let workers = world.metric("portico_workers", "");
+    world.expect_metric("portico_workers_running", "", workers);
+    assert!(world.metric("portico_connections_max", "") >= workers);
+    let started = world.metric("portico_start_timestamp_seconds", "");
+    let upstream = Upstream::websocket_echo();
+    let host = world.session(&upstream).host;
+    let _socket = world.client().websocket(&host, "/", &[]);
+    for _ in 0..2 {
+        let mut client = Client::connect(world.management);
+        let asked = "POST /drain HTTP/1.1\r\nHost: m\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(client.exchange(asked).status, 202);
+        world.expect_metric("portico_draining", "", 1.0);
+    }
+    world.expect_metric("portico_ready", "", 0.0);
+    let in_an_hour = world.metric("portico_drain_deadline_timestamp_seconds", "") - started;
+    assert!((3_600.0..3_660.0).contains(&in_an_hour), "{in_an_hour}");
 }

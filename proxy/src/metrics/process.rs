@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use portico_core::route::RouteTable;
 use prometheus::proto::MetricFamily;
+use tokio::sync::watch;
 
 use super::Description;
 use super::family::{Kind, family};
@@ -16,6 +17,9 @@ use crate::tls::Certificates;
 #[derive(Debug)]
 pub(crate) struct ProcessSources {
     pub workers: usize,
+    /// How many of them have not ended.
+    pub alive: watch::Receiver<usize>,
+    pub connections_max: usize,
     /// Those in use: one, but where a worker could not have what the others have.
     pub backends: Vec<Backend>,
     pub table: Arc<ArcSwap<RouteTable>>,
@@ -30,6 +34,16 @@ const BUILD_INFO: Description = Description {
 };
 const WORKERS: Description =
     Description { name: "portico_workers", help: "Data-plane threads.", labels: &[] };
+const WORKERS_RUNNING: Description = Description {
+    name: "portico_workers_running",
+    help: "Data-plane threads that have not ended: fewer than portico_workers when one panicked.",
+    labels: &[],
+};
+const CONNECTIONS_MAX: Description = Description {
+    name: "portico_connections_max",
+    help: "Client connections that all workers together may have open, by the limit of open files.",
+    labels: &[],
+};
 const IO_BACKEND: Description = Description {
     name: "portico_io_backend",
     help: "1 for the io back end that drives the workers, or for each of several; with the reason.",
@@ -51,8 +65,16 @@ const CERTIFICATE_RELOADS: Description = Description {
     labels: &["result"],
 };
 
-pub(crate) const DESCRIPTIONS: &[Description] =
-    &[BUILD_INFO, WORKERS, IO_BACKEND, ROUTES, CERTIFICATE_EXPIRY, CERTIFICATE_RELOADS];
+pub(crate) const DESCRIPTIONS: &[Description] = &[
+    BUILD_INFO,
+    WORKERS,
+    WORKERS_RUNNING,
+    CONNECTIONS_MAX,
+    IO_BACKEND,
+    ROUTES,
+    CERTIFICATE_EXPIRY,
+    CERTIFICATE_RELOADS,
+];
 
 pub(super) fn gather(sources: &ProcessSources) -> Vec<MetricFamily> {
     let one = |description, labels: &[&str], value| {
@@ -62,6 +84,8 @@ pub(super) fn gather(sources: &ProcessSources) -> Vec<MetricFamily> {
     let mut families = vec![
         one(&BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0),
         one(&WORKERS, &[], sources.workers as f64),
+        one(&WORKERS_RUNNING, &[], *sources.alive.borrow() as f64),
+        one(&CONNECTIONS_MAX, &[], sources.connections_max as f64),
         family(&IO_BACKEND, Kind::Gauge, sources.backends.iter().map(in_use)),
         one(&ROUTES, &[], sources.table.load().len() as f64),
     ];
@@ -86,6 +110,8 @@ impl ProcessSources {
     pub fn for_tests() -> Self {
         Self {
             workers: 2,
+            alive: watch::channel(2).1,
+            connections_max: 1_000,
             backends: vec![Backend {
                 kind: crate::start::backend::Kind::Epoll,
                 reason: "requested",
