@@ -64,7 +64,7 @@ for what in "$@"; do
       tree "$work/prometheus" prometheus
       mkdir -p "$work/prometheus/prometheus"
       chown 65534:65534 "$work/prometheus/prometheus"
-      import docker.io/prom/prometheus:v3 "$work/prometheus" 'USER 65534:65534' \
+      import docker.io/prom/prometheus:v3.5.0 "$work/prometheus" 'USER 65534:65534' \
         'VOLUME /prometheus' 'ENTRYPOINT ["/usr/bin/prometheus"]'
       ;;
     *)
