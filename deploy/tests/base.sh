@@ -55,9 +55,9 @@ for what in "$@"; do
     redis)
       tree "$work/redis" redis-server
       mkdir -p "$work/redis/data"
-      chown "$(awk -F: '$1 == "redis" { print $3 ":" $4 }' "$work/redis/etc/passwd")" \
-        "$work/redis/data"
-      import docker.io/library/redis:7 "$work/redis" 'USER redis' 'WORKDIR /data' 'VOLUME /data' \
+      # As whom the official image runs, whatever Debian has chosen.
+      chown 999:999 "$work/redis/data"
+      import docker.io/library/redis:7 "$work/redis" 'USER 999:999' 'WORKDIR /data' 'VOLUME /data' \
         'CMD ["redis-server"]'
       ;;
     prometheus)
