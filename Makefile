@@ -10,6 +10,9 @@ SECONDS_EACH ?= 600
 
 # Of containers; docker does as well.
 ENGINE ?= $(if $(shell command -v podman),podman,docker)
+# HEALTHCHECK has no place in podman's own format, and BUILDPLATFORM is Docker's to set.
+OF_PODMAN = --format docker \
+	--build-arg BUILDPLATFORM=linux/$(subst x86_64,amd64,$(subst aarch64,arm64,$(shell uname -m)))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench micro fuzz api-fuzz simulate tools build ebpf ebpf-check image image-test \
@@ -76,7 +79,7 @@ ebpf-check: ## Build the kernel programs elsewhere and compare with the committe
 	bench/tools/ebpf.sh check
 
 image: ## The container image, by podman or docker; IMAGE_ARGS go to its build
-	$(ENGINE) build $(if $(findstring podman,$(ENGINE)),--format docker) -f deploy/Containerfile -t portico \
+	$(ENGINE) build $(if $(findstring podman,$(ENGINE)),$(OF_PODMAN)) -f deploy/Containerfile -t portico \
 		--build-arg REVISION=$$(git rev-parse HEAD) $(IMAGE_ARGS) .
 
 image-test: ## Run both Compose files with the image `portico` and work in their sample session
