@@ -8,8 +8,15 @@ TEST_THREADS ?= 8
 # How long `make fuzz` runs each target and `make simulate` looks for a failing seed.
 SECONDS_EACH ?= 600
 
+# Of containers; docker does as well.
+ENGINE ?= $(if $(shell command -v podman),podman,docker)
+# HEALTHCHECK has no place in podman's own format, and BUILDPLATFORM is Docker's to set.
+OF_PODMAN = --format docker \
+	--build-arg BUILDPLATFORM=linux/$(subst x86_64,amd64,$(subst aarch64,arm64,$(shell uname -m)))
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench micro fuzz api-fuzz simulate tools build ebpf ebpf-check watch charts
+.PHONY: help demo test lint bench micro fuzz api-fuzz simulate tools build ebpf ebpf-check watch charts image image-test \
+	sbom deb
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -82,3 +89,18 @@ ebpf: ## Rebuild the kernel programs' committed object, ebpf/portico.bpf.o
 ebpf-check: ## Build the kernel programs elsewhere and compare with the committed object
 	@$(INSTALL) ebpf
 	bench/tools/ebpf.sh check
+
+image: ## The container image, by podman or docker; IMAGE_ARGS go to its build
+	$(ENGINE) build $(if $(findstring podman,$(ENGINE)),$(OF_PODMAN)) -f deploy/Containerfile -t portico \
+		--build-arg REVISION=$$(git rev-parse HEAD) $(IMAGE_ARGS) .
+
+image-test: ## Run both Compose files with the image `portico` and work in their sample session
+	deploy/tests/compose.sh
+
+sbom: ## What is in the binary, as CycloneDX: target/portico.cdx.json
+	@$(INSTALL) build sbom
+	PATH="$(CURDIR)/target/tools/cargo-cyclonedx/bin:$$PATH" deploy/tests/sbom.sh
+
+deb: build ## The Debian package, below target/debian
+	@$(INSTALL) deb
+	PATH="$(CURDIR)/target/tools/cargo-deb/bin:$$PATH" cargo deb --no-build

@@ -33,6 +33,7 @@ const ROUTE_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(2);
 /// Both the session's id and its label, so that the link can be read out.
 const NAME: &str = "demo";
+const SAMPLE_AT: &str = "sample-at";
 
 pub fn command() -> Command {
     Command::new("demo")
@@ -41,7 +42,8 @@ pub fn command() -> Command {
             "Examples:\n  \
              portico demo\n  \
              portico demo --upstream http://127.0.0.1:8888    your own tool instead\n  \
-             portico demo --tool jupyter                      JupyterLab, if it is installed",
+             portico demo --tool jupyter                      JupyterLab, if it is installed\n  \
+             portico demo --sample-at 0.0.0.0:8888            the sample alone, as a session",
         )
         .arg(
             Arg::new("port")
@@ -66,6 +68,14 @@ pub fn command() -> Command {
                 .help("Start this tool, which is installed already, instead of the sample"),
         )
         .arg(
+            Arg::new(SAMPLE_AT)
+                .long(SAMPLE_AT)
+                .value_name("ADDRESS")
+                .value_parser(value_parser!(SocketAddr))
+                .conflicts_with_all(["port", "upstream", "tool", "io"])
+                .help("Start the sample tool here and nothing else, to be a session of Portico"),
+        )
+        .arg(
             Arg::new("io")
                 .long("io")
                 .value_name("IO")
@@ -78,6 +88,9 @@ pub fn run(matches: &ArgMatches) -> Outcome {
     let runtime = serve::runtime()?;
     // Before anything is made: an early signal must not leave it behind.
     let stop = runtime.block_on(async { Stop::new() })?;
+    if let Some(address) = matches.get_one::<SocketAddr>(SAMPLE_AT) {
+        return runtime.block_on(sample_alone(*address, stop));
+    }
     let directory =
         tempfile::Builder::new().prefix("portico-demo-").tempdir().map_err(Failure::machine)?;
     let port = port(matches.get_one::<u16>("port").copied())?;
@@ -183,6 +196,13 @@ async fn demo(
         Shown::Own(_) => {}
     }
     outcome
+}
+
+async fn sample_alone(address: SocketAddr, mut stop: Stop) -> Outcome {
+    let sample = Sample::start_at(address).await?;
+    crate::say(&format!("the sample tool listens at {}\n", sample.address()));
+    stop.asked().await;
+    Ok(())
 }
 
 /// The links must not be told before they work.

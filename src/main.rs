@@ -9,6 +9,8 @@ mod client;
 
 mod store;
 
+mod healthz;
+
 mod settings;
 
 mod replica;
@@ -57,6 +59,7 @@ fn run(matches: &ArgMatches) -> Outcome {
         Some(("control", matches)) => serve::run(Role::Control, matches),
         Some(("demo", matches)) => demo::run(matches),
         Some(("store", matches)) => store::run(matches),
+        Some(("healthz", matches)) => healthz::run(matches),
         Some(("settings", matches)) => {
             print_settings(matches);
             Ok(())
@@ -85,6 +88,7 @@ fn command() -> Command {
         .subcommands(serve::commands())
         .subcommand(demo::command())
         .subcommand(store::command())
+        .subcommand(healthz::command())
         .subcommand(settings_command());
     client::commands(portico)
 }

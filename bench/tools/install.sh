@@ -11,6 +11,8 @@ OIDC_PROVIDER_VERSION=9.13.3
 PLAYWRIGHT_VERSION=1.65.1
 CARGO_FUZZ_VERSION=0.13.2
 CARGO_DENY_VERSION=0.20.2
+CARGO_DEB_VERSION=3.8.0
+CARGO_CYCLONEDX_VERSION=0.5.9
 SCHEMATHESIS_VERSION=4.32.5
 BPF_LINKER_VERSION=0.13.0
 # Where the machine has no Go.
@@ -92,7 +94,7 @@ has_lint() { cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev
 # needs WHAT: what a step below takes from the system.
 needs() {
   case $1 in
-    build | deny) need_rust ;;
+    build | deny | deb | sbom) need_rust ;;
     lint)
       need_rust
       need_lint
@@ -144,7 +146,7 @@ needs() {
       done_before kubernetes-validate "$KUBERNETES_VALIDATE_VERSION" || need_python
       ;;
     *) fail "unknown: $1 (build, lint, deny, redis, jupyter, code-server, oidc-provider, chromium," \
-        "opponents, fuzz, schemathesis, ebpf, prometheus, helm)" ;;
+        "opponents, fuzz, schemathesis, ebpf, prometheus, helm, deb, sbom)" ;;
   esac
 }
 
@@ -189,17 +191,23 @@ lint() {
   rustup component add rustfmt clippy >&2
 }
 
-# Without optimisation: it compiles in a third of the time, and checks this tree within seconds.
-deny() {
-  if done_before cargo-deny "$CARGO_DENY_VERSION"; then return; fi
-  say "installing cargo-deny $CARGO_DENY_VERSION (about a minute)"
-  mkdir -p "$tools/cargo-deny"
-  CARGO_PROFILE_DEV_DEBUG=false CARGO_TARGET_DIR=$tools/cargo-deny/build \
-    quiet "$tools/cargo-deny.log" cargo install --locked --debug --root "$tools/cargo-deny" \
-    "cargo-deny@$CARGO_DENY_VERSION"
-  rm -rf "${tools:?}/cargo-deny/build"
-  finished cargo-deny "$CARGO_DENY_VERSION"
+# cargo_tool NAME VERSION: a program of crates.io below target/tools. Without optimisation: it
+# compiles in a third of the time, and each works for seconds on this tree.
+cargo_tool() {
+  if done_before "$1" "$2"; then return; fi
+  say "installing $1 $2 (about a minute)"
+  mkdir -p "$tools/$1"
+  CARGO_PROFILE_DEV_DEBUG=false CARGO_TARGET_DIR=$tools/$1/build \
+    quiet "$tools/$1.log" cargo install --locked --debug --root "$tools/$1" "$1@$2"
+  rm -rf "${tools:?}/$1/build"
+  finished "$1" "$2"
 }
+
+deny() { cargo_tool cargo-deny "$CARGO_DENY_VERSION"; }
+
+deb() { cargo_tool cargo-deb "$CARGO_DEB_VERSION"; }
+
+sbom() { cargo_tool cargo-cyclonedx "$CARGO_CYCLONEDX_VERSION"; }
 
 # virtual_environment NAME: with the system's Python, or with whatever python3 comes first.
 virtual_environment() {

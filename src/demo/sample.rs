@@ -2,7 +2,7 @@
 //! and a check of bodies both ways. It answers below any prefix, because under path routing it
 //! gets one.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -24,25 +24,34 @@ const DOWNLOAD_BYTES_MAX: usize = 64 * 1024 * 1024;
 const TICK: Duration = Duration::from_secs(1);
 
 pub struct Sample {
-    port: u16,
+    address: SocketAddr,
     server: JoinHandle<()>,
 }
 
 impl Sample {
     pub async fn start() -> Outcome<Self> {
-        let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(Failure::machine)?;
-        let port = listener.local_addr().map_err(Failure::machine)?.port();
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into()).await
+    }
+
+    pub async fn start_at(address: SocketAddr) -> Outcome<Self> {
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            Failure::machine(error).while_doing(format!("cannot use {address}"))
+        })?;
+        let address = listener.local_addr().map_err(Failure::machine)?;
         let server = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router()).await {
                 tracing::error!(%error, "the sample session ended");
             }
         });
-        Ok(Self { port, server })
+        Ok(Self { address, server })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     pub fn upstream(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://{}", self.address)
     }
 }
 
@@ -146,7 +155,7 @@ mod tests {
     use super::*;
 
     async fn ask(sample: &Sample, head: &str, body: &[u8]) -> Vec<u8> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, sample.port)).await.unwrap();
+        let mut stream = TcpStream::connect(sample.address).await.unwrap();
         let length = body.len();
         let rest = format!("Host: h\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
         stream.write_all(format!("{head} HTTP/1.1\r\n{rest}").as_bytes()).await.unwrap();

@@ -43,6 +43,20 @@ pub fn check(collected: &mut Collected) -> Result<(Settings, Vec<Note>), Mistake
     }
 }
 
+/// Where the management listener is (None: it is off), for who asks nothing else. Mistakes of other
+/// keys are left to `check`, but what cannot be read may have said where.
+pub fn management(c: &mut Collected) -> Result<Option<SocketAddr>, Mistakes> {
+    let listen = c.read("management.listen", management_address);
+    match listen {
+        Some(listen) if c.is_whole => Ok(listen.flatten()),
+        _ => Err(Mistakes(std::mem::take(&mut c.mistakes))),
+    }
+}
+
+fn management_address(value: &Value) -> Result<Option<SocketAddr>, Wrong> {
+    parse::address_or_off(value, LOOPBACK)
+}
+
 /// None only when there are mistakes.
 fn settings(c: &mut Collected) -> Option<Settings> {
     // Each is computed before the first `?` below, or its mistakes would wait for the next start.
@@ -60,7 +74,7 @@ fn settings(c: &mut Collected) -> Option<Settings> {
     let certificates = certificates(c);
     let access = access::access(c, domains.as_ref());
     let control = control::control(c);
-    let management = c.read("management.listen", |value| parse::address_or_off(value, LOOPBACK));
+    let management = c.read("management.listen", management_address);
     listeners::apart(c);
     let store = store::store(c);
     let accounting = accounting::accounting(c);
