@@ -26,7 +26,7 @@ demo: ## Build, and run a sample session behind Portico on this machine
 	cargo build --release --bin portico
 	@exec target/release/portico demo
 
-test: tools lint charts ## Everything that must pass: lint, unit tests, the real binary, real tools
+test: tools lint ## Everything that must pass: lint, unit tests, the real binary, real tools
 	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace --no-fail-fast
 
 lint: ## Format, clippy, the style guide as a test, what dependencies may bring in (deny.toml)
@@ -42,8 +42,8 @@ charts: ## Try the Helm chart and the Kubernetes manifests: the real helm, schem
 	@deploy/tests/values.py --check
 	@deploy/tests/charts.sh
 
-tools: ## Install what the tests need: Redis, JupyterLab, code-server, OpenID provider, Chromium, helm
-	@$(INSTALL) build lint deny redis jupyter code-server oidc-provider chromium helm
+tools: ## Install what the tests need: Redis, JupyterLab, code-server, OpenID provider, Chromium
+	@$(INSTALL) build lint deny redis jupyter code-server oidc-provider chromium
 
 bench: ## Compare with HAProxy and nginx on this machine; writes bench/RESULTS.md
 	@$(INSTALL) build opponents redis

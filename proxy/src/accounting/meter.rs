@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use portico_core::activity::{Activity, SessionActivity};
+use portico_core::label::SessionId;
 use portico_core::limits;
 use portico_core::session::Timestamp;
 use portico_core::usage::{Counted, Reading, Rtt, Usage};
@@ -18,6 +19,8 @@ pub struct Meter {
     accounting: Arc<Accounting>,
     /// Of each slot, by number.
     known: HashMap<u64, Known>,
+    /// What was told last of each session's activity.
+    told: HashMap<SessionId, Activity>,
 }
 
 /// Two questions to the kernel for each.
@@ -27,7 +30,6 @@ const SLOTS_PER_TURN: usize = 256;
 #[derive(Default)]
 struct Known {
     counted: Counted,
-    activity: Activity,
     /// When a reading found it unused, but for what the kernel has not ended.
     unused_since: Option<Timestamp>,
 }
@@ -40,7 +42,7 @@ struct Now {
 
 impl Meter {
     pub(crate) fn new(accounting: Arc<Accounting>) -> Self {
-        Self { accounting, known: HashMap::new() }
+        Self { accounting, known: HashMap::new(), told: HashMap::new() }
     }
 
     /// Everything since the reading before this one, each byte in one reading only.
@@ -48,13 +50,18 @@ impl Meter {
         self.have_looks_taken().await;
         let now = now();
         let mut reading = Reading::default();
+        // A session that was created anew, or has a new owner, may have two slots for a while.
+        let mut activity: HashMap<SessionId, Activity> = HashMap::new();
         for (at, slot) in self.accounting.slots.all().iter().enumerate() {
+            let merged = activity.entry(slot.session().clone()).or_default();
+            *merged = merged.merged(slot.activity());
             self.read_slot(slot, now, &mut reading);
             if (at + 1).is_multiple_of(SLOTS_PER_TURN) {
                 // Others want this thread too.
                 tokio::task::yield_now().await;
             }
         }
+        self.tell(activity, &mut reading);
         self.give_back(now, &mut reading);
         self.accounting.with_totals(|totals| totals.add(&reading.usage));
         reading
@@ -74,11 +81,6 @@ impl Meter {
 
     fn read_slot(&mut self, slot: &Slot, now: Timestamp, reading: &mut Reading) {
         let known = self.known.entry(slot.number).or_default();
-        let activity = slot.activity();
-        if std::mem::replace(&mut known.activity, activity) != activity {
-            let session = slot.session().clone();
-            reading.activity.push(SessionActivity { session, activity });
-        }
         let Some(Now { counted, .. }) = self.accounting.now(slot) else { return };
         let since = since(&counted, &known.counted);
         known.counted += since;
@@ -86,6 +88,17 @@ impl Meter {
             known.unused_since = None;
             reading.usage.push(Usage { of: slot.usage_key(now), counted: since });
         }
+    }
+
+    /// Where it is another than was told last.
+    fn tell(&mut self, activity: HashMap<SessionId, Activity>, reading: &mut Reading) {
+        for (session, activity) in &activity {
+            if self.told.get(session) != Some(activity) {
+                let (session, activity) = (session.clone(), *activity);
+                reading.activity.push(SessionActivity { session, activity });
+            }
+        }
+        self.told = activity;
     }
 
     /// What nobody holds any more is read a last time; then its slot is free.

@@ -39,8 +39,10 @@ struct Counted {
     what: Use,
     /// Since they were added to the slot.
     requests: u32,
-    /// The positions at the last look.
+    /// The positions at the last look, and whether there was one since they were reached: what was
+    /// sent just before a look is acknowledged after it.
     looked: (u32, u32),
+    settled: bool,
 }
 
 /// Counters of the socket, bytes with neither SYN nor FIN.
@@ -144,6 +146,7 @@ impl Counting {
             what: Use::Requests,
             requests: 0,
             looked: (boundary, self.sent.get()),
+            settled: false,
         };
         counted.enter();
         *self.counted.borrow_mut() = Some(counted);
@@ -155,7 +158,8 @@ impl Counting {
         let Some(counted) = &mut *counted else { return false };
         counted.add_requests();
         let positions = (self.received.get(), self.sent.get());
-        if std::mem::replace(&mut counted.looked, positions) == positions {
+        let moved = std::mem::replace(&mut counted.looked, positions) != positions;
+        if std::mem::replace(&mut counted.settled, !moved) && !moved {
             return false;
         }
         match counted.slot.means {
@@ -163,7 +167,7 @@ impl Counting {
             Means::Ask => drop(self.ask(fd, counted, None)),
             Means::Nothing => {}
         }
-        true
+        moved
     }
 
     /// The last look, before the socket is closed or reset: after that it has nothing to tell.
