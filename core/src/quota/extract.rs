@@ -62,8 +62,8 @@ pub(super) enum Recalled<'a> {
 }
 
 impl Bucket {
-    /// The first extractor that yields something decides, as for `value`; from the first one on that
-    /// may have yielded something of a field, nothing else is known.
+    /// The first extractor that yields something decides, as for `value`; from the first one on
+    /// that may have yielded something of a field, nothing else is known.
     pub(super) fn recall<'a>(&self, known: &Known<'a>) -> Recalled<'a> {
         for extractor in self.extractors.iter().filter(|extractor| extractor.applies()) {
             if extractor.source.is_of_fields(known) {

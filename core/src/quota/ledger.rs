@@ -141,8 +141,8 @@ impl Ledger {
     }
 
     /// What an open connection is counted in from now on, after another `generation`. The fields of
-    /// its request are not known any more: `known` is without. A bucket in which they decide goes on
-    /// with the value that the connection has in the bucket of that name, and does not count one
+    /// its request are not known any more: `known` is without. A bucket in which they decide goes
+    /// on with the value that the connection has in the bucket of that name, and does not count one
     /// that has none; all others are opened anew. Costs what `open` does, and a look through the
     /// connection's few accounts.
     ///
