@@ -45,6 +45,13 @@ pub const IDLE_TIMEOUT_SECONDS_MAX: u64 = 30 * 24 * 60 * 60;
 pub const IDLE_CHECK: Duration = Duration::from_secs(10);
 
 const _: () = assert!(USAGE_ROWS_PER_BATCH_MAX < USAGE_FORGET_PER_BATCH);
+/// How often it is looked whether one that is idle is used again, a check later at most. A minute
+/// is soon enough for a mark, and there may be many that nobody will ever use again.
+pub const IDLE_CHECK_AGAIN: Duration = Duration::from_secs(50);
+/// So many calls that fail one after the other: the store is away, and the rest is not asked.
+pub const IDLE_FAILURES_MAX: u32 = 3;
+
+const _: () = assert!(USAGE_ROWS_PER_BATCH_MAX < USAGE_FORGET_PER_BATCH);
 const _: () = assert!(24 % USAGE_HOURS_PER_READ_MAX == 0, "a day is read in whole steps");
 const _: () = assert!(USAGE_ROWS_PER_BATCH_MAX < USAGE_PENDING_ROWS_MAX);
 const _: () = assert!(
