@@ -168,6 +168,15 @@ fn item((group, counted): &(Group, Counted)) -> Value {
     item
 }
 
+/// What a spreadsheet would take for a formula is led by an apostrophe, by which it is text: names
+/// are chosen by users.
+fn cell(name: &str) -> String {
+    match name.starts_with(['=', '+', '-', '@']) {
+        true => format!("'{name}"),
+        false => name.to_owned(),
+    }
+}
+
 /// RFC 4180. Nothing is quoted: names have no commas, quotes or line ends.
 fn csv(items: &[(Group, Counted)]) -> String {
     let mut text = String::from("at,workspace,user,session");
@@ -180,9 +189,11 @@ fn csv(items: &[(Group, Counted)]) -> String {
         let _ = write!(text, ",rtt_{name}");
     }
     for (group, counted) in items {
-        let name = |name: &Option<Name>| name.as_ref().map_or("", Name::as_str).to_owned();
+        let name = |name: &Option<Name>| {
+            name.as_ref().map_or_else(String::new, |name| cell(name.as_str()))
+        };
         let (workspace, user) = (name(&group.workspace), name(&group.user));
-        let session = group.session.as_ref().map_or("", |session| session.as_str());
+        let session = group.session.as_ref().map_or_else(String::new, |id| cell(id.as_str()));
         let _ = write!(text, "\r\n{},{workspace},{user},{session}", rfc3339(group.at.begins_at()));
         for (_, number) in numbers(counted) {
             let _ = write!(text, ",{number}");
@@ -195,4 +206,23 @@ fn csv(items: &[(Group, Counted)]) -> String {
         }
     }
     text + "\r\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_is_a_formula() {
+        let line = |user: &str| {
+            let (at, workspace) = (Hour(490_000), "-1+1".parse().ok());
+            let group = Group { at, workspace, user: user.parse().ok(), session: None };
+            let text = csv(&[(group, Counted::default())]);
+            text.lines().nth(1).unwrap().split(',').skip(1).take(2).collect::<Vec<_>>().join(",")
+        };
+        assert_eq!(line("=HYPERLINK(1)"), "'-1+1,'=HYPERLINK(1)");
+        assert_eq!(line("@ada"), "'-1+1,'@ada");
+        assert_eq!(line("+1"), "'-1+1,'+1");
+        assert_eq!(line("ada@example.com"), "'-1+1,ada@example.com");
+    }
 }
