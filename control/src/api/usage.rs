@@ -17,6 +17,7 @@ use portico_core::limits;
 use portico_core::session::{Name, Timestamp, UnknownWord};
 use portico_core::usage::{Counted, Hour};
 use serde_json::{Value, json};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Api;
 use super::auth::By;
@@ -58,8 +59,7 @@ pub async fn read(
     let sums = Sums { by: asked.by, step: asked.step, query: &asked.query };
     let is_csv = asked.format == Some(Format::Csv);
     let items_max = if is_csv { limits::USAGE_GROUPS_MAX } else { asked.items_max };
-    // Never closed; without a turn it would only be less bounded.
-    let _turn = api.usage_reads.acquire().await.ok();
+    let _turn = turn(&api.usage_reads, limits::USAGE_READ_WAIT).await?;
     let reaches = |workspace: &Name| by.caller.reaches(workspace);
     let page = sums.page(&*api.store, reaches, asked.cursor.as_ref(), items_max).await?;
     let Some(page) = page.filter(|page| !is_csv || page.next.is_none()) else {
@@ -78,6 +78,18 @@ pub async fn read(
         "next_cursor": page.next.map(|group| group.cursor()),
     });
     Ok(Json(body).into_response())
+}
+
+/// Who waits keeps a connection and a task, so nobody waits for long.
+async fn turn(reads: &Semaphore, wait: Duration) -> Result<SemaphorePermit<'_>, Problem> {
+    match tokio::time::timeout(wait, reads.acquire()).await {
+        Ok(Ok(turn)) => Ok(turn),
+        // It is never closed.
+        Ok(Err(_)) | Err(_) => {
+            let detail = "other questions about usage are being answered: try again";
+            Err(Problem::new(Kind::Busy, detail))
+        }
+    }
 }
 
 const CSV: &str = "text/csv";
@@ -211,6 +223,18 @@ fn csv(items: &[(Group, Counted)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_turn_for_long() {
+        let reads = Semaphore::new(1);
+        let soon = Duration::from_millis(1);
+        let first = turn(&reads, soon).await.unwrap();
+        let refused = turn(&reads, soon).await.unwrap_err().into_response();
+        assert_eq!(refused.status(), 503);
+        assert_eq!(refused.headers()["retry-after"], "5");
+        drop(first);
+        assert!(turn(&reads, soon).await.is_ok());
+    }
 
     #[test]
     fn no_name_is_a_formula() {

@@ -39,7 +39,7 @@ fn read() -> Operation {
         .needing(&[UsageRead])
         .taking(query)
         .answering(Answer::new(200, "In the order of time and names.", Content::JsonOrCsv(PAGE)))
-        .refusing([Kind::OutOfBounds])
+        .refusing([Kind::OutOfBounds, Kind::Busy])
 }
 
 const PAGE: &str = "UsagePage";
