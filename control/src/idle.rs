@@ -108,16 +108,35 @@ impl Checks {
             let due = watched.iter().filter(|(_, watch)| watch.look_at <= now);
             due.map(|(id, watch)| (id.clone(), watch.idle)).collect()
         };
+        let (mut failures, mut is_there, mut last) = (0, false, None);
         for (id, idle) in due {
-            let told = self.store.activity(id.clone()).await?;
-            let merged =
-                told.into_iter().fold(Activity::default(), |all, (_, one)| all.merged(one));
-            match (idle.judge(merged.data_at(), now), idle.since) {
-                (Verdict::Busy { until }, None) => self.look_again(&id, idle, until),
-                (Verdict::Idle, Some(_)) => {}
-                (Verdict::Busy { .. }, Some(_)) | (Verdict::Idle, None) => {
-                    self.mark(&id, merged.data_at(), now).await?;
+            match self.look_at(&id, idle, now).await {
+                Ok(()) => (failures, is_there) = (0, true),
+                // One may be of this session only, which has its turn again with the next check.
+                Err(error) => {
+                    failures += 1;
+                    let causes = crate::with_causes(&error);
+                    tracing::debug!(session = %id, error = causes, "it is not judged");
+                    if failures == limits::IDLE_FAILURES_MAX {
+                        return Err(error);
+                    }
+                    last = Some(error);
                 }
+            }
+        }
+        last.filter(|_| !is_there).map_or(Ok(()), Err)
+    }
+
+    async fn look_at(&self, id: &SessionId, idle: Idle, now: Timestamp) -> Result<(), StoreError> {
+        let told = self.store.activity(id.clone()).await?;
+        let merged = told.into_iter().fold(Activity::default(), |all, (_, one)| all.merged(one));
+        match (idle.judge(merged.data_at(), now), idle.since) {
+            (Verdict::Busy { until }, None) => self.look_again(id, idle, until),
+            (Verdict::Idle, Some(_)) => {
+                self.look_again(id, idle, now.plus(limits::IDLE_CHECK_AGAIN));
+            }
+            (Verdict::Busy { .. }, Some(_)) | (Verdict::Idle, None) => {
+                self.mark(id, merged.data_at(), now).await?;
             }
         }
         Ok(())

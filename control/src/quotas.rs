@@ -22,6 +22,9 @@ pub struct Quotas {
     number: u64,
     /// Sent, and not answered: sent again as it is, so that it counts once.
     unanswered: Option<Batch>,
+    /// How often a store that was there refused it.
+    refusals: u32,
+    gives_up: bool,
     is_away: bool,
     counters: Counters,
 }
@@ -38,7 +41,17 @@ impl Quotas {
         let writer = data_encoding::HEXLOWER.encode(&bytes);
         let writer = writer.parse().expect("32 hexadecimal digits are a name");
         let counters = Counters::register(metrics);
-        Ok(Self { ledger, store, writer, number: 0, unanswered: None, is_away: false, counters })
+        Ok(Self {
+            ledger,
+            store,
+            writer,
+            number: 0,
+            unanswered: None,
+            refusals: 0,
+            gives_up: false,
+            is_away: false,
+            counters,
+        })
     }
 
     /// Runs until it is dropped. What was counted since the last talk is then lost: at most what an
@@ -60,6 +73,7 @@ impl Quotas {
     pub async fn talk(&mut self, now: Timestamp) {
         self.review(now);
         if let Err(error) = self.exchange(now).await {
+            self.refused(&error, now);
             if !std::mem::replace(&mut self.is_away, true) {
                 let error = crate::with_causes(&error);
                 tracing::warn!(
@@ -106,9 +120,29 @@ impl Quotas {
                 () = sleep(limits::QUOTA_SYNC) => self.review(clock::now()),
             }
         };
-        self.unanswered = None;
+        (self.unanswered, self.refusals, self.gives_up) = (None, 0, false);
         self.ledger.apply(&totals, now);
         Ok(())
+    }
+
+    /// What a store refuses that is there, it may refuse for ever, and nothing behind it would be
+    /// told: it is given up at last.
+    fn refused(&mut self, error: &StoreError, now: Timestamp) {
+        if error.is_absence() {
+            return;
+        }
+        self.refusals += 1;
+        if self.refusals < limits::QUOTA_REFUSALS_MAX {
+            return;
+        }
+        self.refusals = 0;
+        let Some(batch) = self.unanswered.take() else { return };
+        self.ledger.give_up(&batch.deltas, now);
+        self.counters.given_up();
+        if !std::mem::replace(&mut self.gives_up, true) {
+            let error = crate::with_causes(error);
+            tracing::error!(error, "the store refuses what quotas count: some of it is not told");
+        }
     }
 
     fn review(&mut self, now: Timestamp) {

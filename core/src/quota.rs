@@ -19,12 +19,12 @@
 //!
 //! each replica's bytes between two of its own talks, and those that are not charged yet. The data
 //! plane charges and asks every `limits::SWEEP_INTERVAL`, so m is what all connections of the
-//! account move on one replica in that time, at most r times it, and an early talk comes at most C
-//! = `limits::QUOTA_EARLY_CHECK` + `limits::SWEEP_INTERVAL` after the bytes that ask for it. While
-//! the store is away each replica counts for itself, and R * q can go through in a window. A fixed
-//! window may let its quota through just before it ends and once more just after; a sliding one
-//! never lets more through in any time of its length, and in turn may deny 1/60 of its length too
-//! long.
+//! account move on one replica in that time, at most r times it, and an early talk comes at most
+//! C = `limits::QUOTA_EARLY_CHECK` + `limits::SWEEP_INTERVAL` after the bytes that ask for it.
+//! While the store is away each replica counts for itself, and R * q can go through in a window. A
+//! fixed window may let its quota through just before it ends and once more just after; a sliding
+//! one never lets more through in any time of its length, and in turn may deny 1/60 of its length
+//! too long.
 //!
 //! **Windows and clocks.** A fixed window begins at the first byte as the first replica that told
 //! the store wrote it down; sub-windows of sliding ones are multiples of their length since 1970.

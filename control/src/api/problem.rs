@@ -57,6 +57,7 @@ pub enum Kind {
     WrongMediaType,
     InvalidValues,
     Internal,
+    Busy,
     StoreUnavailable,
 }
 
@@ -73,7 +74,7 @@ struct Body<'a> {
 }
 
 impl Kind {
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::MalformedBody,
         Self::InvalidRequest,
         Self::Unauthorized,
@@ -101,6 +102,7 @@ impl Kind {
         Self::WrongMediaType,
         Self::InvalidValues,
         Self::Internal,
+        Self::Busy,
         Self::StoreUnavailable,
     ];
 
@@ -167,6 +169,7 @@ impl Kind {
                 ("invalid-values", "Some values are not valid", S::UNPROCESSABLE_ENTITY)
             }
             Self::Internal => ("internal", "Portico failed", S::INTERNAL_SERVER_ERROR),
+            Self::Busy => ("busy", "Too many questions at once", S::SERVICE_UNAVAILABLE),
             Self::StoreUnavailable => {
                 ("store-unavailable", "The session store failed", S::SERVICE_UNAVAILABLE)
             }
@@ -198,6 +201,7 @@ impl Kind {
             | Self::TooManyListeners
             | Self::WorkspaceFull
             | Self::ChangedMeanwhile
+            | Self::Busy
             | Self::StoreUnavailable => Some(Header::RetryAfter),
             _ => None,
         }
@@ -207,6 +211,7 @@ impl Kind {
     fn retry_after(self) -> Option<Duration> {
         match self {
             Self::StoreUnavailable | Self::ChangedMeanwhile => Some(Duration::from_secs(1)),
+            Self::Busy => Some(Duration::from_secs(5)),
             _ => None,
         }
     }

@@ -19,7 +19,7 @@ use super::problem::Problem;
 use super::schema::{about, answered, count, flag, name, nullable, reference, time};
 use super::wire::rfc3339;
 use crate::clock;
-use crate::replica::present;
+use crate::replica::present::{self, Near};
 
 /// From here on an account is near.
 const NEAR_PERCENT: u64 = 80;
@@ -31,8 +31,13 @@ pub async fn list(State(api): State<Arc<Api>>, by: By) -> Result<Response, Probl
     let own = near(ledger, clock::now(), limits::QUOTAS_LISTED_MAX);
     // Who counts is a replica with workers, which this one may not be.
     let beats = api.store.beating().await?;
-    let told = beats.iter().flat_map(|beat| present::quotas(&beat.note));
-    for item in own.into_iter().chain(told) {
+    let mut complete = own.complete;
+    let told = beats.iter().map(|beat| present::quotas(&beat.note));
+    let told = told.flat_map(|near| {
+        complete &= near.complete;
+        near.items
+    });
+    for item in own.items.into_iter().chain(told) {
         let kept = items.entry(identity(&item)).or_insert(Value::Null);
         if used(&item) >= used(kept) {
             *kept = item;
@@ -40,15 +45,16 @@ pub async fn list(State(api): State<Arc<Api>>, by: By) -> Result<Response, Probl
     }
     let mut items: Vec<Value> = items.into_values().collect();
     items.sort_by(|a, b| fullness(b).total_cmp(&fullness(a)));
-    let complete = items.len() <= limits::QUOTAS_LISTED_MAX;
+    complete &= items.len() <= limits::QUOTAS_LISTED_MAX;
     items.truncate(limits::QUOTAS_LISTED_MAX);
     let buckets: Vec<_> = ledger.policy().buckets.iter().map(bucket).collect();
     Ok(Json(json!({ "buckets": buckets, "items": items, "complete": complete })).into_response())
 }
 
 /// The fullest accounts of a process, as the API shows them.
-pub fn near(ledger: &Ledger, now: Timestamp, max: usize) -> Vec<Value> {
-    ledger.usage(NEAR_PERCENT, now).iter().take(max).map(account).collect()
+pub fn near(ledger: &Ledger, now: Timestamp, max: usize) -> Near {
+    let usage = ledger.usage(NEAR_PERCENT, now);
+    Near { items: usage.iter().take(max).map(account).collect(), complete: usage.len() <= max }
 }
 
 /// Which quota of which account.

@@ -17,6 +17,7 @@ use portico_core::limits;
 use portico_core::session::{Name, Timestamp, UnknownWord};
 use portico_core::usage::{Counted, Hour, Rtt};
 use serde_json::{Value, json};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Api;
 use super::auth::By;
@@ -58,8 +59,7 @@ pub async fn read(
     let sums = Sums { by: asked.by, step: asked.step, query: &asked.query };
     let is_csv = asked.format == Some(Format::Csv);
     let items_max = if is_csv { limits::USAGE_GROUPS_MAX } else { asked.items_max };
-    // Never closed; without a turn it would only be less bounded.
-    let _turn = api.usage_reads.acquire().await.ok();
+    let _turn = turn(&api.usage_reads, limits::USAGE_READ_WAIT).await?;
     let reaches = |workspace: &Name| by.caller.reaches(workspace);
     let page = sums.page(&*api.store, reaches, asked.cursor.as_ref(), items_max).await?;
     let Some(page) = page.filter(|page| !is_csv || page.next.is_none()) else {
@@ -78,6 +78,18 @@ pub async fn read(
         "next_cursor": page.next.map(|group| group.cursor()),
     });
     Ok(Json(body).into_response())
+}
+
+/// Who waits keeps a connection and a task, so nobody waits for long.
+async fn turn(reads: &Semaphore, wait: Duration) -> Result<SemaphorePermit<'_>, Problem> {
+    match tokio::time::timeout(wait, reads.acquire()).await {
+        Ok(Ok(turn)) => Ok(turn),
+        // It is never closed.
+        Ok(Err(_)) | Err(_) => {
+            let detail = "other questions about usage are being answered: try again";
+            Err(Problem::new(Kind::Busy, detail))
+        }
+    }
 }
 
 const CSV: &str = "text/csv";
@@ -175,6 +187,15 @@ fn item((group, counted): &(Group, Counted)) -> Value {
     item
 }
 
+/// What a spreadsheet would take for a formula is led by an apostrophe, by which it is text: names
+/// are chosen by users.
+fn cell(name: &str) -> String {
+    match name.starts_with(['=', '+', '-', '@']) {
+        true => format!("'{name}"),
+        false => name.to_owned(),
+    }
+}
+
 /// RFC 4180. Nothing is quoted: names have no commas, quotes or line ends.
 fn csv(items: &[(Group, Counted)]) -> String {
     let mut text = String::from("at,workspace,user,session");
@@ -187,9 +208,11 @@ fn csv(items: &[(Group, Counted)]) -> String {
         let _ = write!(text, ",rtt_{name}");
     }
     for (group, counted) in items {
-        let name = |name: &Option<Name>| name.as_ref().map_or("", Name::as_str).to_owned();
+        let name = |name: &Option<Name>| {
+            name.as_ref().map_or_else(String::new, |name| cell(name.as_str()))
+        };
         let (workspace, user) = (name(&group.workspace), name(&group.user));
-        let session = group.session.as_ref().map_or("", |session| session.as_str());
+        let session = group.session.as_ref().map_or_else(String::new, |id| cell(id.as_str()));
         let _ = write!(text, "\r\n{},{workspace},{user},{session}", rfc3339(group.at.begins_at()));
         for (_, number) in numbers(counted) {
             let _ = write!(text, ",{number}");
@@ -202,4 +225,35 @@ fn csv(items: &[(Group, Counted)]) -> String {
         }
     }
     text + "\r\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_turn_for_long() {
+        let reads = Semaphore::new(1);
+        let soon = Duration::from_millis(1);
+        let first = turn(&reads, soon).await.unwrap();
+        let refused = turn(&reads, soon).await.unwrap_err().into_response();
+        assert_eq!(refused.status(), 503);
+        assert_eq!(refused.headers()["retry-after"], "5");
+        drop(first);
+        assert!(turn(&reads, soon).await.is_ok());
+    }
+
+    #[test]
+    fn no_name_is_a_formula() {
+        let line = |user: &str| {
+            let (at, workspace) = (Hour(490_000), "-1+1".parse().ok());
+            let group = Group { at, workspace, user: user.parse().ok(), session: None };
+            let text = csv(&[(group, Counted::default())]);
+            text.lines().nth(1).unwrap().split(',').skip(1).take(2).collect::<Vec<_>>().join(",")
+        };
+        assert_eq!(line("=HYPERLINK(1)"), "'-1+1,'=HYPERLINK(1)");
+        assert_eq!(line("@ada"), "'-1+1,'@ada");
+        assert_eq!(line("+1"), "'-1+1,'+1");
+        assert_eq!(line("ada@example.com"), "'-1+1,ada@example.com");
+    }
 }

@@ -161,6 +161,41 @@ async fn another_timeout_counts_from_where_it_was_given() {
 }
 
 #[tokio::test]
+async fn who_is_idle_is_seldom_asked_for_and_found_in_use_within_a_minute() {
+    let mut world = World::new(OnIdle::Tell).await;
+    world.check(at(10)).await;
+    world.check(at(11)).await;
+    let asked = world.store.asked();
+    for seconds in [10, 20, 30, 40] {
+        world.check(at(11).plus(Duration::from_secs(seconds))).await;
+    }
+    assert_eq!(world.store.asked(), asked);
+    world.used(at(11)).await;
+    assert_eq!(since(&world.check(at(12)).await), None);
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_judged_does_not_hold_up_others() {
+    let mut world = World::new(OnIdle::Tell).await;
+    let Session { workspace, owner, tool, upstream, idle, .. } = world.session().await;
+    for name in ["a", "b", "c", "x", "y", "z"] {
+        let id = SessionId::parse(name).unwrap();
+        let (workspace, owner, tool) = (workspace.clone(), owner.clone(), tool.clone());
+        let upstream = upstream.clone();
+        let other = Session::new(id, workspace, owner, tool, upstream, Timestamp(BEGIN));
+        let other = Session { idle, ..other };
+        world.store.put(other, Expected::Absent).await.unwrap().unwrap();
+    }
+    world.follow().await;
+    world.store.damage(SessionId::parse("b").unwrap());
+    world.check(at(10)).await;
+    let records = world.store.snapshot().await.unwrap().records;
+    let idle = records.iter().filter(|record| since(&record.session).is_some()).count();
+    assert_eq!((idle, records.len()), (6, 7));
+    assert!(!world.checks.is_away);
+}
+
+#[tokio::test]
 async fn of_two_that_check_at_the_same_time_one_marks() {
     let mut world = World::new(OnIdle::Tell).await;
     let sessions = world.checks.sessions.clone();

@@ -51,8 +51,17 @@ impl Pending {
                 lost += 1;
             }
         }
+        // A session that is counted in two places at once has two rows in one reading.
+        let mut latest: BTreeMap<SessionId, Activity> = BTreeMap::new();
         for SessionActivity { session, activity } in reading.activity {
-            if self.activity.contains_key(&session) || self.activity.len() < self.rows_max {
+            let all = latest.entry(session).or_default();
+            *all = all.merged(activity);
+        }
+        for (session, activity) in latest {
+            if let Some(before) = self.activity.get_mut(&session) {
+                // What is open is so now; clocks do not go back.
+                *before = Activity { open: activity.open, ..before.merged(activity) };
+            } else if self.activity.len() < self.rows_max {
                 self.activity.insert(session, activity);
             } else {
                 lost += 1;
@@ -122,6 +131,8 @@ impl Pending {
 
 #[cfg(test)]
 mod tests {
+    use portico_core::activity::Open;
+
     use super::*;
 
     fn row(hour: u32, session: &str, bytes_in: u64) -> Usage {
@@ -175,6 +186,28 @@ mod tests {
         pending.confirmed();
         let rest = pending.attempt(Timestamp(1)).unwrap().batch.reading;
         assert_eq!((rest.usage.len(), rest.activity), (7, vec![of("one"), of("two")]));
+    }
+
+    #[test]
+    fn a_session_in_two_places_has_the_latest_of_both() {
+        let at = |ms| Some(Timestamp(ms));
+        let row = |client, session, requests| SessionActivity {
+            session: SessionId::parse("one").unwrap(),
+            activity: Activity {
+                client_data_at: client,
+                session_data_at: session,
+                open: Open { requests, ..Open::default() },
+                ..Activity::default()
+            },
+        };
+        let reading = |activity| Reading { usage: Vec::new(), activity };
+        let mut pending = pending(9);
+        pending.add(reading(vec![row(at(9), at(4), 2), row(at(5), at(6), 1)]));
+        let both = pending.activity.values().next().copied();
+        assert_eq!(both, Some(row(at(9), at(6), 3).activity), "of one moment: both are open");
+        pending.add(reading(vec![row(at(7), None, 1)]));
+        let written = pending.attempt(Timestamp(1)).unwrap().batch.reading.activity;
+        assert_eq!(written, [row(at(9), at(6), 1)], "of a later one: what is open now");
     }
 
     #[test]

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use portico_core::quota::{Event, What};
 use portico_core::session::Name;
 use prometheus::core::Collector;
-use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
 
 pub struct Counters {
     exceeded: IntCounterVec,
     cleared: IntCounterVec,
     breached: IntGaugeVec,
+    given_up: IntCounter,
     /// Shown now: a policy that is replaced takes its names away.
     shown: BTreeSet<(Name, &'static str)>,
 }
@@ -29,6 +30,11 @@ impl Counters {
         let help = "Accounts of this replica that are over a quota.";
         let breached =
             IntGaugeVec::new(about(name, help), &LABELS).expect("the name and labels are valid");
+        let name_of_given_up = "portico_quota_batches_dropped_total";
+        let help = "Batches of counts that the store refused again and again: others never learn \
+                    of them.";
+        let given_up =
+            IntCounter::with_opts(about(name_of_given_up, help)).expect("the name is valid");
         Self {
             exceeded: counter(
                 "portico_quota_exceeded_total",
@@ -39,8 +45,13 @@ impl Counters {
                 "Quotas that were used up and are free again.",
             ),
             breached: shown(registry, name, breached),
+            given_up: shown(registry, name_of_given_up, given_up),
             shown: BTreeSet::new(),
         }
+    }
+
+    pub fn given_up(&self) {
+        self.given_up.inc();
     }
 
     pub fn happened(&self, event: &Event) {

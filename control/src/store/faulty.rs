@@ -21,6 +21,9 @@ pub struct Faulty {
     inner: Arc<dyn Store>,
     fault: Mutex<Fault>,
     tries: AtomicUsize,
+    asked: AtomicUsize,
+    /// Of this session the activity cannot be read.
+    damaged: Mutex<Option<SessionId>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,11 +36,26 @@ pub enum Fault {
 
 impl Faulty {
     pub fn new(inner: Arc<dyn Store>) -> Self {
-        Self { inner, fault: Mutex::new(Fault::None), tries: AtomicUsize::new(0) }
+        Self {
+            inner,
+            fault: Mutex::new(Fault::None),
+            tries: AtomicUsize::new(0),
+            asked: AtomicUsize::new(0),
+            damaged: Mutex::new(None),
+        }
     }
 
     pub fn fail(&self, fault: Fault) {
         *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+
+    pub fn damage(&self, session: SessionId) {
+        *self.damaged.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
+    }
+
+    /// How often for activity.
+    pub fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// Of writing usage.
@@ -66,7 +84,12 @@ impl Store for Faulty {
     }
 
     fn activity(&self, session: SessionId) -> Answer<'_, Vec<(Name, Activity)>> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match self.fault() {
+            _ if damaged.as_ref() == Some(&session) => {
+                Box::pin(async { Err(StoreError::UnknownChange("damage".to_owned())) })
+            }
             Fault::None | Fault::LoseAnswer => self.inner.activity(session),
             Fault::Refuse => Box::pin(async { Err(StoreError::Ended) }),
         }

@@ -128,6 +128,8 @@ fn renamed(template: &Session, id: &str) -> Session {
 pub struct Faulty {
     inner: Arc<dyn Store>,
     pub broken: AtomicBool,
+    /// It is there, and takes no quotas.
+    pub refuses: AtomicBool,
     /// One session of the snapshot and the change at position 2, as a newer Portico leaves them.
     unreadable: AtomicBool,
     /// Done before quotas are charged.
@@ -139,6 +141,7 @@ impl Faulty {
         Self {
             inner,
             broken: AtomicBool::new(false),
+            refuses: AtomicBool::new(false),
             unreadable: AtomicBool::new(false),
             meanwhile: OnceLock::new(),
         }
@@ -216,6 +219,9 @@ impl Store for Faulty {
     fn charge_quotas(&self, batch: Batch) -> Answer<'_, Vec<Total>> {
         if self.broken.load(Ordering::SeqCst) {
             return Box::pin(async { Err(StoreError::Ended) });
+        }
+        if self.refuses.load(Ordering::SeqCst) {
+            return Box::pin(async { Err(StoreError::UnknownChange("never".to_owned())) });
         }
         if let Some(meanwhile) = self.meanwhile.get() {
             meanwhile();

@@ -193,3 +193,30 @@ fn while_the_store_is_away_a_replica_counts_for_itself() {
     world.block_on(task.talk(start));
     assert_eq!(used(&other), 600, "all of it arrived, once");
 }
+
+#[test]
+fn what_the_store_refuses_for_ever_does_not_hold_up_the_rest() {
+    let world = World::start();
+    let faulty = Arc::new(Faulty::new(world.store.clone()));
+    let (ledger, metrics) = (Arc::new(Ledger::new(policy())), Registry::new());
+    let mut task = Quotas::new(ledger.clone(), faulty.clone(), &metrics).unwrap();
+    let start = Timestamp(1_795_593_600_000);
+    let dropped = || {
+        let families = metrics.gather();
+        let named = |name: &&prometheus::proto::MetricFamily| {
+            name.name() == "portico_quota_batches_dropped_total"
+        };
+        families.iter().find(named).unwrap().get_metric()[0].get_counter().get_value()
+    };
+    charge(&ledger, "genomics", 600, start);
+    faulty.refuses.store(true, Ordering::SeqCst);
+    for talk in 1..=limits::QUOTA_REFUSALS_MAX {
+        assert_eq!(dropped(), 0.0, "{talk}");
+        world.block_on(task.talk(start));
+    }
+    assert_eq!((dropped(), ledger.usage(1, start)[0].used), (1.0, 600), "counted here still");
+    faulty.refuses.store(false, Ordering::SeqCst);
+    charge(&ledger, "genomics", 300, start);
+    world.block_on(task.talk(start));
+    assert_eq!((dropped(), ledger.usage(1, start)[0].used), (1.0, 300), "what others know");
+}

@@ -38,6 +38,8 @@ pub const QUOTA_DELTAS_MAX: usize = 256;
 /// is looked whether accounts that are told now can make room.
 pub const QUOTA_ROUNDS_MAX: usize = 64;
 pub const QUOTA_ROUNDS_PER_SWEEP: usize = 8;
+/// A store that is there and refuses a call so often will always do so; the call is given up.
+pub const QUOTA_REFUSALS_MAX: u32 = 8;
 /// Bytes of one account in one call: RFC 8259 §6, and Lua's numbers. Windows that have ended, and
 /// writers that are silent, which one call forgets, and after how long a writer's last number is
 /// forgotten: it does not try again for longer.

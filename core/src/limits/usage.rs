@@ -16,8 +16,10 @@ pub const USAGE_ROWS_PER_BATCH_MAX: usize = 200;
 pub const USAGE_FORGET_PER_BATCH: usize = 1_000;
 /// Hours that are read in one step: with 10,000 sessions that are in use, some 20 MB.
 pub const USAGE_HOURS_PER_READ_MAX: u32 = 4;
-/// Questions of the API about usage that are answered at the same time; who comes later waits.
+/// Questions of the API about usage that are answered at the same time; who comes later waits, but
+/// no longer than this.
 pub const USAGE_READS_MAX: usize = 4;
+pub const USAGE_READ_WAIT: Duration = Duration::from_secs(5);
 /// Processes whose word on a session's activity is kept, those that spoke last: far more than have
 /// connections of one session.
 pub const ACTIVITY_WRITERS_MAX: usize = 64;
@@ -45,6 +47,11 @@ pub const IDLE_TIMEOUT_SECONDS_MIN: u64 = 60;
 pub const IDLE_TIMEOUT_SECONDS_MAX: u64 = 30 * 24 * 60 * 60;
 /// How often it is looked which sessions are idle.
 pub const IDLE_CHECK: Duration = Duration::from_secs(10);
+/// How often it is looked whether one that is idle is used again, a check later at most. A minute
+/// is soon enough for a mark, and there may be many that nobody will ever use again.
+pub const IDLE_CHECK_AGAIN: Duration = Duration::from_secs(50);
+/// So many calls that fail one after the other: the store is away, and the rest is not asked.
+pub const IDLE_FAILURES_MAX: u32 = 3;
 
 const _: () = assert!(USAGE_ROWS_PER_BATCH_MAX < USAGE_FORGET_PER_BATCH);
 const _: () = assert!(24 % USAGE_HOURS_PER_READ_MAX == 0, "a day is read in whole steps");

@@ -177,6 +177,12 @@ impl Books {
         }
     }
 
+    /// What was on its way will not be told.
+    pub fn give_up(&mut self, now: Timestamp) {
+        let sent: Vec<Part> = self.own.drain(..std::mem::take(&mut self.sent)).collect();
+        self.windows.iter_mut().for_each(|window| window.keep(&sent, now));
+    }
+
     /// Whether nothing is lost when the account is let go of: the store knows all of it.
     pub fn is_told(&self) -> bool {
         self.own.is_empty() && self.is_asked

@@ -54,6 +54,20 @@ impl Ledger {
         self.behind().take(now)
     }
 
+    /// The deltas that were taken last are never told: this replica alone goes on counting them,
+    /// until the store says what it knows.
+    pub fn give_up(&self, deltas: &[Delta], now: Timestamp) {
+        let of_one = |a: &Delta, b: &Delta| a.of.bucket == b.of.bucket && a.of.value == b.of.value;
+        for deltas in deltas.chunk_by(of_one) {
+            let key = &deltas[0].of;
+            let Some(account) = self.find(&key.bucket, &key.value) else { continue };
+            let mut books = account.books();
+            account.update(&mut books, now);
+            books.give_up(now);
+            account.update(&mut books, now);
+        }
+    }
+
     /// The store's answer to the deltas that were taken last, in their order.
     pub fn apply(&self, totals: &[Total], now: Timestamp) {
         let of_one = |a: &Total, b: &Total| a.of.bucket == b.of.bucket && a.of.value == b.of.value;

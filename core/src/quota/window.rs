@@ -71,6 +71,13 @@ impl Window {
         }
     }
 
+    /// Our own parts that the store will never know of: counted here until it says something else.
+    pub fn keep(&mut self, own: &[Part], now: Timestamp) {
+        let told = self.told(own, now);
+        let known = std::mem::take(&mut self.known);
+        self.learn(self.span.count(known, &told, now));
+    }
+
     /// What the store says of it.
     pub fn learn(&mut self, mut known: Vec<Part>) {
         known.sort_by_key(|part| part.at);

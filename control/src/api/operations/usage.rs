@@ -13,7 +13,8 @@ pub fn all() -> Vec<Operation> {
 
 fn read() -> Operation {
     let csv = "As `Accept` says, unless it is given here. CSV is whole, and has no `limit` and \
-               no `cursor`.";
+               no `cursor`; a name in it that begins with `=`, `+`, `-` or `@` is led by an \
+               apostrophe, so that no spreadsheet takes it for a formula.";
     let query = [
         Parameter::in_query("by", "Whose usage is summed up.", by()),
         Parameter::in_query("from", "A day before `to` unless given.", moment()),
@@ -38,7 +39,7 @@ fn read() -> Operation {
         .needing(&[UsageRead])
         .taking(query)
         .answering(Answer::new(200, "In the order of time and names.", Content::JsonOrCsv(PAGE)))
-        .refusing([Kind::OutOfBounds])
+        .refusing([Kind::OutOfBounds, Kind::Busy])
 }
 
 const PAGE: &str = "UsagePage";

@@ -169,3 +169,20 @@ fn replicas_overshoot_no_more_than_is_promised() {
         );
     }
 }
+
+#[test]
+fn what_is_given_up_is_counted_here_until_the_store_says_something_else() {
+    for kind in ["fixed", "sliding"] {
+        let policy = policy(&quota(1_000, "60s", kind, "deny"));
+        let (mut one, mut store) = (Replica::new("one", &policy), Model::default());
+        let accounts = one.account(at(0));
+        accounts.charge(600);
+        let lost = one.batch(at(0));
+        one.ledger.give_up(&lost.deltas, at(0));
+        assert_eq!(one.ledger.usage(1, at(0))[0].used, 600, "{kind}");
+        accounts.charge(400);
+        assert!(!accounts.standing(at(0)).is_open(), "{kind}");
+        one.sync(&mut store, at(0));
+        assert_eq!(one.ledger.usage(1, at(0))[0].used, 400, "{kind}: what the store knows");
+    }
+}
