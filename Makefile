@@ -103,4 +103,4 @@ sbom: ## What is in the binary, as CycloneDX: target/portico.cdx.json
 
 deb: build ## The Debian package, below target/debian
 	@$(INSTALL) deb
-	PATH="$(CURDIR)/target/tools/cargo-deb/bin:$$PATH" cargo deb --no-build
+	PATH="$(CURDIR)/target/tools/cargo-deb/bin:$$PATH" cargo deb --no-build --strip --compress-system
