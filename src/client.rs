@@ -2,21 +2,21 @@
 //! command line into requests and answers into tables; what is allowed, valid or possible is the
 //! API's to say, so nothing is checked here that the API checks.
 
-mod failure;
+pub mod failure;
 
-mod place;
+pub mod place;
 
 mod connection;
 
-mod api;
+pub mod api;
 
 mod follow;
 
 mod words;
 
-mod table;
+pub mod table;
 
-mod output;
+pub mod output;
 
 mod session;
 
