@@ -44,6 +44,8 @@ mod audit;
 
 mod bulk;
 
+mod explain;
+
 use std::process::ExitCode;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
@@ -86,6 +88,7 @@ enum Noun {
     Quota(Of<quota::Action>),
     Audit(Alone<audit::Flags>),
     Bulk(Alone<bulk::Flags>),
+    Explain(Alone<explain::Flags>),
     Completions(Completions),
 }
 
@@ -158,6 +161,11 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ("replica", "Replicas: the Portico processes", replica::EXAMPLES),
     ("quota", "Traffic quotas: who is over one, or near", quota::EXAMPLES),
     ("audit", "Who changed what, when and from where", audit::EXAMPLES),
+    (
+        "explain",
+        "What becomes of a URL: its session, who may open it, where it goes",
+        explain::EXAMPLES,
+    ),
     ("bulk", "Create and delete many sessions with one request", bulk::EXAMPLES),
 ];
 
@@ -214,6 +222,7 @@ async fn act(noun: Noun) -> Outcome {
         Noun::Quota(Of { place, action }) => quota::run(client(place)?, action).await,
         Noun::Audit(Alone { place, flags }) => audit::run(client(place)?, flags).await,
         Noun::Bulk(Alone { place, flags }) => bulk::run(client(place)?, flags).await,
+        Noun::Explain(Alone { place, flags }) => explain::run(client(place)?, flags).await,
         Noun::Completions(_) => Ok(()),
     }
 }

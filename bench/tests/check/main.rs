@@ -8,6 +8,7 @@ mod platform;
 mod redis;
 mod machine;
 mod running;
+mod explain;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
