@@ -2,21 +2,21 @@
 //! command line into requests and answers into tables; what is allowed, valid or possible is the
 //! API's to say, so nothing is checked here that the API checks.
 
-mod failure;
+pub mod failure;
 
-mod place;
+pub mod place;
 
 mod connection;
 
-mod api;
+pub mod api;
 
 mod follow;
 
 mod words;
 
-mod table;
+pub mod table;
 
-mod output;
+pub mod output;
 
 mod session;
 
@@ -44,6 +44,8 @@ mod quota;
 mod audit;
 
 mod bulk;
+
+mod explain;
 
 use std::process::ExitCode;
 
@@ -88,6 +90,7 @@ enum Noun {
     Quota(Of<quota::Action>),
     Audit(Alone<audit::Flags>),
     Bulk(Alone<bulk::Flags>),
+    Explain(Alone<explain::Flags>),
     Completions(Completions),
 }
 
@@ -161,6 +164,11 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ("replica", "Replicas: the Portico processes", replica::EXAMPLES),
     ("quota", "Traffic quotas: who is over one, or near", quota::EXAMPLES),
     ("audit", "Who changed what, when and from where", audit::EXAMPLES),
+    (
+        "explain",
+        "What becomes of a URL: its session, who may open it, where it goes",
+        explain::EXAMPLES,
+    ),
     ("bulk", "Create and delete many sessions with one request", bulk::EXAMPLES),
 ];
 
@@ -218,6 +226,7 @@ async fn act(noun: Noun) -> Outcome {
         Noun::Quota(Of { place, action }) => quota::run(client(place)?, action).await,
         Noun::Audit(Alone { place, flags }) => audit::run(client(place)?, flags).await,
         Noun::Bulk(Alone { place, flags }) => bulk::run(client(place)?, flags).await,
+        Noun::Explain(Alone { place, flags }) => explain::run(client(place)?, flags).await,
         Noun::Completions(_) => Ok(()),
     }
 }

@@ -55,7 +55,7 @@ impl Failure {
     pub fn code(&self) -> ExitCode {
         ExitCode::from(match self.fault {
             Fault::Settings => SETTINGS,
-            Fault::Machine => 69,
+            Fault::Machine => MACHINE,
             Fault::Us => 1,
         })
     }
@@ -63,6 +63,9 @@ impl Failure {
 
 /// `EX_USAGE` of sysexits.h; for a command line that cannot be read, too.
 pub const SETTINGS: u8 = 64;
+
+/// `EX_UNAVAILABLE`.
+pub const MACHINE: u8 = 69;
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -99,7 +102,7 @@ impl From<StoreError> for Failure {
 }
 
 /// Of an error of the store that other settings would help: which ones, and how.
-fn key_and_fix(error: &StoreError) -> (&'static str, String) {
+pub fn key_and_fix(error: &StoreError) -> (&'static str, String) {
     const TLS_FILES: &str = "store.ca_file, store.cert_file, store.key_file";
     let (name, fix) = match error {
         StoreError::Directory { .. } => (

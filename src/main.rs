@@ -5,6 +5,8 @@ mod serve;
 
 mod demo;
 
+mod check;
+
 mod client;
 
 mod store;
@@ -32,9 +34,11 @@ fn main() -> ExitCode {
     let command = command();
     let outcome = match command.clone().try_get_matches() {
         // The client has exit codes of its own: the fault may be the API's, or its answer a no.
-        Ok(matches) => match client::run(&command, &matches) {
-            Some(code) => return code,
-            None => run(&matches),
+        Ok(matches) => match (client::run(&command, &matches), matches.subcommand()) {
+            (Some(code), _) => return code,
+            // Its code is that of the worst that it found.
+            (None, Some(("check", matches))) => return check::run(matches),
+            (None, _) => run(&matches),
         },
         Err(usage) => {
             // Nothing is left to tell anybody when standard error is gone.
@@ -75,6 +79,7 @@ fn command() -> Command {
         .after_help(
             "Examples:\n  \
              portico demo                            a sample session, nothing to set up\n  \
+             portico check --config portico.toml     is everything there that it needs?\n  \
              portico demo --upstream http://127.0.0.1:8888   your own tool instead\n  \
              portico serve --config portico.toml     the real thing\n  \
              portico serve --help                    every setting as a flag\n  \
@@ -86,6 +91,7 @@ fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommands(serve::commands())
+        .subcommand(check::command())
         .subcommand(demo::command())
         .subcommand(store::command())
         .subcommand(healthz::command())

@@ -3,7 +3,7 @@
 
 mod addresses;
 
-mod listen;
+pub mod listen;
 
 mod token;
 
@@ -15,7 +15,7 @@ mod control;
 
 mod status;
 
-mod access;
+pub mod access;
 
 mod edge;
 

@@ -38,7 +38,7 @@ use portico_proxy::{AccessLog, AccountingChoice, CertificateFiles, IoChoice, Lis
 pub use collect::collect;
 pub use mistake::{Mistake, Mistakes};
 pub use sources::{Sources, arguments};
-pub use typed::{check, management};
+pub use typed::{Looked, check, look, management};
 
 /// Everything that a role may need, parsed and checked.
 #[derive(Debug)]

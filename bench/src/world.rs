@@ -18,6 +18,7 @@ pub mod code_server;
 pub mod script;
 pub mod oidc;
 pub mod browser;
+pub mod dns;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

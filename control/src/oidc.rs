@@ -31,5 +31,5 @@ pub use flow::{AuthorizeRequest, Prompt, SignedIn};
 pub use identity::{ClaimNames, Identity};
 pub use logout::LogoutOf;
 pub use pkce::Verifier;
-pub use provider::{Place, Provider, ProviderSettings};
+pub use provider::{Described, Place, Provider, ProviderSettings};
 pub use registration::{RegisteredClient, Registration};

@@ -24,6 +24,8 @@ pub struct Outbound {
 
 pub struct Reply {
     pub status: StatusCode,
+    /// What the other side's clock said, as it wrote it.
+    pub date: Option<HeaderValue>,
     pub body: Bytes,
 }
 
@@ -95,10 +97,11 @@ impl Outbound {
     async fn answer(&self, request: Request<Full<Bytes>>) -> Result<Reply, CallError> {
         let response = self.client.request(request).await.map_err(CallError::Connection)?;
         let status = response.status();
+        let date = response.headers().get(header::DATE).cloned();
         // Counts what arrives, chunk by chunk, whatever a `Content-Length` says.
         let body = Limited::new(response.into_body(), limits::OUTBOUND_BODY_BYTES_MAX);
         match body.collect().await {
-            Ok(body) => Ok(Reply { status, body: body.to_bytes() }),
+            Ok(body) => Ok(Reply { status, date, body: body.to_bytes() }),
             Err(error) if error.is::<LengthLimitError>() => Err(CallError::TooLarge),
             Err(error) => Err(CallError::Body(error)),
         }

@@ -37,7 +37,7 @@ use portico_core::session::{Name, Session};
 use portico_core::usage::Usage;
 
 use self::redis::Redis;
-pub use self::redis::{RedisFailure, RedisOptions, Report};
+pub use self::redis::{Probe, RedisFailure, RedisOptions, Report, Subject, probe};
 pub use change::{Change, Entry, Position};
 use embedded::Embedded;
 pub use query::{AuditPage, AuditQuery, Page, Query};

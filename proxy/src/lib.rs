@@ -7,6 +7,7 @@
 mod settings;
 mod listener;
 mod start;
+pub mod prerequisites;
 mod worker;
 mod watch;
 mod clock;
@@ -31,4 +32,4 @@ pub use listener::Listeners;
 pub use presence::{Connected, Presence};
 pub use settings::{IoChoice, ListenerSettings, Settings, SharedTable};
 pub use start::{Fault, Proxy, StartError};
-pub use tls::{CertificateFiles, TlsError};
+pub use tls::{CertificateFiles, CertificateReport, TlsError};

@@ -225,15 +225,15 @@ fn backends(
 }
 
 /// What a worker may have open, so that it never runs out of files.
-struct Files {
-    connections: usize,
+pub(crate) struct Files {
+    pub(crate) connections: usize,
     upstream_idle: usize,
 }
 
 impl Files {
     /// A client's connection may need one to an upstream, so two files each; and a part is for the
     /// connections to upstreams that wait for the next request.
-    fn per_worker(workers: usize) -> Result<Self, StartError> {
+    pub(crate) fn per_worker(workers: usize) -> Result<Self, StartError> {
         let files = open_files_max().unwrap_or(1024);
         let of_worker = files.saturating_sub(limits::FILES_RESERVED) / workers as u64;
         let of_worker = usize::try_from(of_worker).unwrap_or(usize::MAX);

@@ -3,6 +3,7 @@
 
 mod certificates;
 mod file;
+mod report;
 pub(crate) mod stream;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use rustls::server::ServerSessionMemoryCache;
 use rustls::version::{TLS12, TLS13};
 
 pub(crate) use certificates::Certificates;
+pub use report::CertificateReport;
 pub(crate) use stream::TlsStream;
 
 /// A certificate with its chain, and its key, both in PEM form.

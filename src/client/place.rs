@@ -64,9 +64,13 @@ const TOKEN_FILES: [&str; 2] = ["portico-data/token", "/var/lib/portico/token"];
 
 impl Place {
     pub fn of(flags: &Flags) -> Outcome<Self> {
-        let api = flags.api.clone().or_else(|| variable("PORTICO_API"));
-        let api = api.unwrap_or_else(|| DEFAULT_API.to_owned());
-        let token = token(flags.token_file.as_deref())?;
+        Self::of_known(flags, DEFAULT_API, None)
+    }
+
+    /// For who knows a Portico: where its API is and its token, unless somebody says so otherwise.
+    pub fn of_known(flags: &Flags, api: &str, token: Option<&str>) -> Outcome<Self> {
+        let api = flags.api.clone().or_else(|| variable("PORTICO_API")).unwrap_or(api.to_owned());
+        let token = self::token(flags.token_file.as_deref(), token)?;
         // What is before the `@` may be a password.
         let shown = api.rsplit_once('@').map_or(api.as_str(), |(_, place)| place);
         Self::at(&api, &token, flags)
@@ -116,7 +120,7 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn token(file: Option<&Path>) -> Outcome<String> {
+fn token(file: Option<&Path>, known: Option<&str>) -> Outcome<String> {
     if let Some(file) = file {
         return read_token(file);
     }
@@ -125,6 +129,9 @@ fn token(file: Option<&Path>) -> Outcome<String> {
     }
     if let Some(file) = variable("PORTICO_TOKEN_FILE") {
         return read_token(Path::new(&file));
+    }
+    if let Some(token) = known {
+        return Ok(token.trim().to_owned());
     }
     let mut refused = String::new();
     for file in TOKEN_FILES {

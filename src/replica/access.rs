@@ -54,7 +54,7 @@ pub fn edge(
     Ok(Edge::new(edge, table, store))
 }
 
-fn outbound(access: &AccessSettings) -> Outcome<Outbound> {
+pub fn outbound(access: &AccessSettings) -> Outcome<Outbound> {
     let roots = match &access.ca_file {
         Some(path) => fs::read(path).map_err(Failure::settings)?,
         None => Vec::new(),
@@ -78,6 +78,18 @@ fn platform_of(sign_in: &SignIn, domains: &Domains, outbound: &Outbound) -> Outc
             token: Some(Secret::new(token.0.clone())),
         }),
     };
+    let provider = provider(sign_in, outbound)?;
+    if provider.is_plain() {
+        tracing::warn!(
+            "users sign in at a platform without TLS: whoever is on the way can be them"
+        );
+    }
+    let scopes = sign_in.scopes.join(" ");
+    Ok(Platform::new(PlatformSettings { provider, client, scopes }))
+}
+
+/// Asks nobody yet.
+pub fn provider(sign_in: &SignIn, outbound: &Outbound) -> Outcome<Provider> {
     let place = match &sign_in.issuer {
         Issuer::Given(url) => Place::Issuer(url.clone()),
         Issuer::OfPlatform(url) => Place::Platform(url.clone()),
@@ -86,13 +98,5 @@ fn platform_of(sign_in: &SignIn, domains: &Domains, outbound: &Outbound) -> Outc
         user: sign_in.user_claim.clone(),
         workspaces: Some(sign_in.workspaces_claim.clone()),
     };
-    let provider = Provider::new(ProviderSettings { place, claims }, outbound.clone());
-    let provider = provider.map_err(Failure::settings)?;
-    if provider.is_plain() {
-        tracing::warn!(
-            "users sign in at a platform without TLS: whoever is on the way can be them"
-        );
-    }
-    let scopes = sign_in.scopes.join(" ");
-    Ok(Platform::new(PlatformSettings { provider, client, scopes }))
+    Provider::new(ProviderSettings { place, claims }, outbound.clone()).map_err(Failure::settings)
 }

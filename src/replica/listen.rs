@@ -74,8 +74,51 @@ fn bind(key: &str, address: SocketAddr) -> Outcome<TcpListener> {
     bound.map_err(|error| refused(key, address, &error))
 }
 
-/// `key` is the setting to correct.
+/// An address that cannot be had, and why.
+pub struct Obstacle {
+    pub address: SocketAddr,
+    pub error: Error,
+    pub mistake: Mistake,
+}
+
+/// What is in the way of each listener, found by binding it for a moment.
+pub fn obstacles(settings: &Settings) -> Vec<Obstacle> {
+    let found = |key: &str, address: SocketAddr, error: Error| Obstacle {
+        address,
+        mistake: mistake(key, address, &error),
+        error,
+    };
+    let traffic = settings.proxy.listeners.iter().filter_map(|listener| {
+        let key = if listener.tls { "proxy.https" } else { "proxy.http" };
+        match Listeners::bind(std::slice::from_ref(listener), 1) {
+            Err(StartError::Bind { address, source }) => Some(found(key, address, source)),
+            _ => None,
+        }
+    });
+    let others = [
+        ("control.listen", Some(settings.control.listen)),
+        ("management.listen", settings.management),
+    ];
+    let others = others.into_iter().filter_map(|(key, address)| {
+        let address = address?;
+        let error = std::net::TcpListener::bind(address).err()?;
+        Some(found(key, address, error))
+    });
+    traffic.chain(others).collect()
+}
+
 fn refused(key: &str, address: SocketAddr, error: &Error) -> Failure {
+    let mistake = mistake(key, address, error);
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) => {
+            Failure::machine(Mistakes(vec![mistake]))
+        }
+        _ => Failure::settings(Mistakes(vec![mistake])),
+    }
+}
+
+/// `key` is the setting to correct.
+fn mistake(key: &str, address: SocketAddr, error: &Error) -> Mistake {
     let fix = match error.kind() {
         ErrorKind::AddrInUse => "stop what listens there (`ss -ltnp` names it), or choose another",
         ErrorKind::AddrNotAvailable => {
@@ -88,13 +131,7 @@ fn refused(key: &str, address: SocketAddr, error: &Error) -> Failure {
         _ => "choose another address",
     };
     let wrong = format!("cannot listen on {address}: {error}");
-    let mistake = Mistake { name: key.to_owned(), origin: None, wrong, fix: fix.to_owned() };
-    match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) => {
-            Failure::machine(Mistakes(vec![mistake]))
-        }
-        _ => Failure::settings(Mistakes(vec![mistake])),
-    }
+    Mistake { name: key.to_owned(), origin: None, wrong, fix: fix.to_owned() }
 }
 
 /// `net.ipv4.ip_unprivileged_port_start` unless somebody changed it.

@@ -37,6 +37,13 @@ pub struct Entry {
     pub origin: Origin,
 }
 
+impl Entry {
+    /// Nobody has set it.
+    pub fn is_default(&self) -> bool {
+        matches!(self.origin, Origin::Default)
+    }
+}
+
 /// An entry for each key, in the order of the table.
 #[derive(Debug)]
 pub struct Collected {
@@ -90,6 +97,16 @@ impl Collected {
     pub fn entry(&self, name: &str) -> &Entry {
         let entry = self.entries.iter().find(|entry| entry.key.name == name);
         entry.expect("there is an entry for every key, and callers name keys")
+    }
+
+    /// As if nobody had set it; of what must be set, the example.
+    pub fn reset(&mut self, name: &str) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.key.name == name) {
+            *entry = default(entry.key);
+            if let Preset::Required(example) = entry.key.default {
+                entry.value = Value::from_text(entry.key.shape, example).ok();
+            }
+        }
     }
 
     fn set(&mut self, key: &'static Key, origin: Origin, value: Result<Value, Wrong>) {

@@ -25,7 +25,7 @@ use portico_core::workspace::AllowList;
 use portico_proxy::{AccessLog, CertificateFiles, IoChoice, ListenerSettings};
 
 use super::collect::{Collected, Entry, Origin};
-use super::mistake::{Mistakes, Wrong};
+use super::mistake::{Mistake, Mistakes, Wrong};
 use super::value::Value;
 use super::{LogFormat, LogSettings, Note, ProxySettings, Settings};
 
@@ -55,6 +55,31 @@ pub fn management(c: &mut Collected) -> Result<Option<SocketAddr>, Mistakes> {
 
 fn management_address(value: &Value) -> Result<Option<SocketAddr>, Wrong> {
     parse::address_or_off(value, LOOPBACK)
+}
+
+/// What can be known in spite of mistakes, for who looks at everything else as well.
+#[derive(Debug)]
+pub struct Looked {
+    /// With the defaults of keys that have mistakes, where nothing else is to be had.
+    pub settings: Option<Settings>,
+    pub mistakes: Vec<Mistake>,
+    pub notes: Vec<Note>,
+}
+
+/// As `check`, but goes on after mistakes.
+pub fn look(c: &mut Collected) -> Looked {
+    let first = settings(c);
+    let mistakes = std::mem::take(&mut c.mistakes);
+    let settings = first.or_else(|| {
+        mistakes.iter().for_each(|mistake| c.reset(&mistake.name));
+        // Those of this pass come of the defaults.
+        let settings = settings(c);
+        c.mistakes.clear();
+        settings
+    });
+    let mut notes = std::mem::take(&mut c.notes);
+    notes.dedup();
+    Looked { settings, mistakes, notes }
 }
 
 /// None only when there are mistakes.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use rcgen::date_time_ymd;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 
@@ -36,8 +37,20 @@ impl Authority {
         name: &str,
         dns_names: &[&str],
     ) -> CertificatePaths {
+        self.certificate_with(directory, name, dns_names, |_| {})
+    }
+
+    /// The same, with something changed before it is signed.
+    pub fn certificate_with(
+        &self,
+        directory: &Path,
+        name: &str,
+        dns_names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> CertificatePaths {
         let names: Vec<String> = dns_names.iter().map(|name| (*name).to_owned()).collect();
-        let params = CertificateParams::new(names).expect("DNS names");
+        let mut params = CertificateParams::new(names).expect("DNS names");
+        change(&mut params);
         let key = KeyPair::generate().expect("a P-256 key");
         let certificate = params.signed_by(&key, &self.issuer).expect("the authority signs");
         let paths = CertificatePaths {

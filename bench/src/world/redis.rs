@@ -14,16 +14,23 @@ pub struct Redis {
     pub address: SocketAddr,
     process: Option<Process>,
     directory: TempDir,
+    more: Vec<String>,
 }
 
 impl Redis {
     /// It keeps what it is told on disk, at once, so that a kill loses nothing.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With more arguments, which go before those that it always has.
+    pub fn start_with(more: &[&str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         drop(listener);
         let directory = TempDir::new().expect("a temporary directory");
-        let mut redis = Self { address, process: None, directory };
+        let more = more.iter().map(|&word| word.to_owned()).collect();
+        let mut redis = Self { address, process: None, directory, more };
         redis.restart();
         redis
     }
@@ -55,6 +62,7 @@ impl Redis {
             "",
         ]
         .map(str::to_owned);
+        let arguments: Vec<_> = arguments.into_iter().chain(self.more.clone()).collect();
         let process = Process::start("redis", &program(), &arguments, &[], directory);
         self.process = Some(process);
         eventually("redis answers", || TcpStream::connect(self.address).ok());

@@ -80,7 +80,7 @@ mod tests {
 
     fn refused(step: Step, status: u16, body: &'static str) -> OidcError {
         let status = StatusCode::from_u16(status).unwrap();
-        refusal(step, &Reply { status, body: body.into() })
+        refusal(step, &Reply { status, date: None, body: body.into() })
     }
 
     #[test]

@@ -29,6 +29,15 @@ pub struct ProviderSettings {
     pub claims: ClaimNames,
 }
 
+/// Of a platform's document, what decides on how Portico is set up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described {
+    pub issuer: String,
+    /// There is an endpoint at which Portico can become a client.
+    pub registers_clients: bool,
+    pub tells_logout: bool,
+}
+
 pub struct Provider {
     pub(super) outbound: Outbound,
     pub(super) claims: ClaimNames,
@@ -57,6 +66,16 @@ impl Provider {
     /// As the platform writes it; it is found out when it is first needed.
     pub async fn issuer(&self, now: Timestamp) -> Result<String, OidcError> {
         Ok(self.document(now).await?.issuer.clone())
+    }
+
+    /// What it says of itself, for an operator.
+    pub async fn described(&self, now: Timestamp) -> Result<Described, OidcError> {
+        let document = self.document(now).await?;
+        Ok(Described {
+            issuer: document.issuer.clone(),
+            registers_clients: document.registration.is_some(),
+            tells_logout: document.backchannel_logout,
+        })
     }
 
     /// Whether it answers: who is sent to a platform that does not is told nothing there.

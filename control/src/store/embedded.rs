@@ -211,6 +211,24 @@ fn open_file(directory: &Path) -> Result<Database, StoreError> {
         })
 }
 
+/// Whether another process has the store open. Makes nothing.
+pub fn is_in_use(directory: &Path) -> Result<bool, StoreError> {
+    let path = directory.join(FILE_NAME);
+    let failed = |source| StoreError::Directory { directory: directory.into(), source };
+    let file = match OpenOptions::new().read(true).write(true).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        // As if the directory were a file: whoever tries to write there finds that out.
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => return Ok(false),
+        Err(error) => return Err(failed(error)),
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(false),
+        Err(std::fs::TryLockError::WouldBlock) => Ok(true),
+        Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
 async fn blocking<T, F>(work: F) -> Result<T, StoreError>
 where
     T: Send + 'static,

@@ -33,6 +33,8 @@ mod opening;
 
 mod health;
 
+mod probe;
+
 mod keys;
 
 mod scripts;
@@ -70,10 +72,11 @@ pub use address::shown as without_password;
 pub use failure::Failure as RedisFailure;
 use failure::Failure;
 use follow::Follow;
-pub use health::Report;
+pub use health::{Report, Subject, Verdict};
 use keys::Keys;
 use line::{Reader, Which, in_time};
 pub use options::RedisOptions;
+pub use probe::{Foreign, Probe, probe};
 use quotas::Quotas;
 use scripts::{Call, Outcome};
 use server::{Purpose, Server};

@@ -21,18 +21,39 @@ pub struct Findings<'a> {
     pub appendfsync: Option<&'a str>,
 }
 
+/// What a judgement is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    Mode,
+    Version,
+    Eviction,
+    Persistence,
+    Replicas,
+}
+
+/// A warning or none, or what makes it useless.
+pub type Verdict = Result<Option<String>, Failure>;
+
 impl Findings<'_> {
     pub fn judge(&self) -> Result<Report, Failure> {
-        self.mode()?;
-        self.version()?;
         let mut report = Report::default();
-        report.warnings.extend(self.eviction()?);
-        report.warnings.extend(self.durability());
-        report.warnings.extend(self.replicas());
+        for (_, verdict) in self.each() {
+            report.warnings.extend(verdict?);
+        }
         Ok(report)
     }
 
-    fn field(&self, name: &str) -> Option<&str> {
+    pub fn each(&self) -> [(Subject, Verdict); 5] {
+        [
+            (Subject::Mode, self.mode().map(|()| None)),
+            (Subject::Version, self.version().map(|()| None)),
+            (Subject::Eviction, self.eviction()),
+            (Subject::Persistence, Ok(self.durability())),
+            (Subject::Replicas, Ok(self.replicas())),
+        ]
+    }
+
+    pub fn field(&self, name: &str) -> Option<&str> {
         let is_it = |line: &str| line.starts_with(name) && line[name.len()..].starts_with(':');
         self.info.lines().find(|line| is_it(line)).map(|line| line[name.len() + 1..].trim())
     }

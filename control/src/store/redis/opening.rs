@@ -15,17 +15,34 @@ use super::{FORM_NOW, Failure};
 const PREPARE: &str = include_str!("prepare.lua");
 
 pub async fn judge(line: &mut Line, topology: &Topology) -> Result<Report, Failure> {
-    let mut pipe = Pipeline::new();
-    pipe.cmd("INFO");
-    let (info,): (String,) = line.ask(&pipe).await?;
-    let mut pipe = Pipeline::new();
-    pipe.cmd("CONFIG").arg("GET").arg("save").arg("appendfsync");
-    // Hosted ones do not answer that.
-    let (config,): (HashMap<String, String>,) = line.ask(&pipe).await.unwrap_or_default();
-    let setting = |name: &str| config.get(name).map(String::as_str);
-    let (save, appendfsync) = (setting("save"), setting("appendfsync"));
-    let address = line.address.as_str();
-    Findings { address, topology, info: &info, save, appendfsync }.judge()
+    let said = Said::by(line).await?;
+    said.findings(topology).judge()
+}
+
+/// What a server says of itself.
+pub struct Said {
+    address: String,
+    info: String,
+    config: HashMap<String, String>,
+}
+
+impl Said {
+    pub async fn by(line: &mut Line) -> Result<Self, Failure> {
+        let mut pipe = Pipeline::new();
+        pipe.cmd("INFO");
+        let (info,): (String,) = line.ask(&pipe).await?;
+        let mut pipe = Pipeline::new();
+        pipe.cmd("CONFIG").arg("GET").arg("save").arg("appendfsync");
+        // Hosted ones do not answer that.
+        let (config,): (HashMap<String, String>,) = line.ask(&pipe).await.unwrap_or_default();
+        Ok(Self { address: line.address.clone(), info, config })
+    }
+
+    pub fn findings<'a>(&'a self, topology: &'a Topology) -> Findings<'a> {
+        let setting = |name: &str| self.config.get(name).map(String::as_str);
+        let (save, appendfsync) = (setting("save"), setting("appendfsync"));
+        Findings { address: &self.address, topology, info: &self.info, save, appendfsync }
+    }
 }
 
 /// Names the store if it is really new, or whichever it is, and remembers its name.
