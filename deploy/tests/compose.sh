@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs both Compose files with a built image, as an operator would, and works in the sample session
 # through them: by both routings, with a WebSocket. `make image-test` calls it. It takes the ports
-# 8080, 8081, 7080, 9091 and 3000, and leaves no container, network or volume of its projects.
+# 8080, 8081, 7080, 9091 and 3000, and leaves no container, network or named volume of its projects.
 #
 #   compose.sh [all-in-one|split]…
 #
