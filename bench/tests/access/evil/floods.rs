@@ -46,11 +46,13 @@ fn a_head_full_of_tokens_costs_little() {
     let request = format!("GET /_studio/eve/ HTTP/1.1\r\nHost: {CONNECT_HOST}\r\n{fields}\r\n");
     let answer = client.exchange(&request);
     assert_eq!(answer.status, 401, "{}", answer.text());
-    let began = Instant::now();
-    for _ in 0..10 {
+    // The least of ten: what other tests' browsers take meanwhile is not this one's cost.
+    let took = (0..10).map(|_| {
+        let began = Instant::now();
         assert_eq!(client.exchange(&request).status, 401);
-    }
-    let each = began.elapsed() / 10;
+        began.elapsed()
+    });
+    let each = took.min().expect("there are ten");
     println!("{each:?} a request");
     assert!(each < Duration::from_millis(100), "{each:?}");
 }
