@@ -9,7 +9,8 @@ set -euo pipefail
 
 ENGINE=${ENGINE:-podman --runtime runc}
 SUITE=${SUITE:-bookworm}
-MIRROR=${MIRROR:-http://deb.debian.org/debian}
+# Empty: the one that debootstrap takes by itself.
+MIRROR=${MIRROR:-}
 
 say() { printf 'base: %s\n' "$*" >&2; }
 
@@ -17,7 +18,7 @@ say() { printf 'base: %s\n' "$*" >&2; }
 tree() {
   [[ -e $1/etc/debian_version ]] && return
   say "debootstrap of $1"
-  debootstrap --variant=minbase --include="$2" "$SUITE" "$1" "$MIRROR" >"$1.log" 2>&1 || {
+  debootstrap --variant=minbase --include="$2" "$SUITE" "$1" ${MIRROR:+"$MIRROR"} >"$1.log" 2>&1 || {
     tail -n 20 "$1.log" >&2
     exit 69
   }
@@ -57,14 +58,14 @@ for what in "$@"; do
       mkdir -p "$work/redis/data"
       # As whom the official image runs, whatever Debian has chosen.
       chown 999:999 "$work/redis/data"
-      import docker.io/library/redis:7 "$work/redis" 'USER 999:999' 'WORKDIR /data' 'VOLUME /data' \
+      import localhost/redis:7 "$work/redis" 'USER 999:999' 'WORKDIR /data' 'VOLUME /data' \
         'CMD ["redis-server"]'
       ;;
     prometheus)
       tree "$work/prometheus" prometheus
       mkdir -p "$work/prometheus/prometheus"
       chown 65534:65534 "$work/prometheus/prometheus"
-      import docker.io/prom/prometheus:v3.5.0 "$work/prometheus" 'USER 65534:65534' \
+      import localhost/prom/prometheus:v3.5.0 "$work/prometheus" 'USER 65534:65534' \
         'VOLUME /prometheus' 'ENTRYPOINT ["/usr/bin/prometheus"]'
       ;;
     *)

@@ -19,6 +19,8 @@ ENGINE=${ENGINE:-$(command -v podman >/dev/null && echo podman || echo docker)}
 if [[ $ENGINE == podman ]]; then COMPOSE=${COMPOSE:-podman-compose}; fi
 COMPOSE=${COMPOSE:-docker compose}
 export IMAGE=${IMAGE:-localhost/portico}
+# Of the others, as base.sh makes them; empty: as the engine finds them.
+export IMAGES=${IMAGES-localhost/}
 WITHOUT=${WITHOUT:-}
 SECONDS_MAX=60
 
