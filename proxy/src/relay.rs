@@ -214,6 +214,7 @@ impl Way<'_> {
     /// A client that goes on sending would be reset after our goodbye, and lose it with that. Until
     /// it ends, or the deadline ends it.
     async fn drop_what_comes(&self) {
+        self.course.watch.give_time_to_read();
         while self.from.recv().await.is_ok_and(|chunk| !chunk.is_empty()) {}
     }
 
