@@ -3,6 +3,7 @@
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -25,14 +26,25 @@ impl Redis {
 
     /// With more arguments, which go before those that it always has.
     pub fn start_with(more: &[&str]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("a bound listener has an address");
-        drop(listener);
-        let directory = TempDir::new().expect("a temporary directory");
-        let more = more.iter().map(|&word| word.to_owned()).collect();
-        let mut redis = Self { address, process: None, directory, more };
-        redis.restart();
-        redis
+        loop {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+            let address = listener.local_addr().expect("a bound listener has an address");
+            drop(listener);
+            let directory = TempDir::new().expect("a temporary directory");
+            let more = more.iter().map(|&word| word.to_owned()).collect();
+            let mut redis = Self { address, process: None, directory, more };
+            redis.restart();
+            if redis.is_alone() {
+                return redis;
+            }
+        }
+    }
+
+    /// Somebody else may have taken the port in between, perhaps the Redis of another test: ours
+    /// has ended by itself then, and it is the other that answers.
+    fn is_alone(&mut self) -> bool {
+        std::thread::sleep(Duration::from_millis(50));
+        self.process.as_mut().is_some_and(|process| process.exited().is_none())
     }
 
     pub fn url(&self) -> String {
