@@ -1,7 +1,7 @@
 -- Adds what a process has counted, once. The writer's number comes first: should the rest fail on
 -- damaged data, then it is lost, and not counted again and again. Sums are Redis's own arithmetic,
 -- because Lua's numbers are exact up to 2^53 only.
-local identity, form, writers, writers_order, activity, activity_order = unpack(KEYS, 1, 6)
+local writers, writers_order, activity, activity_order = unpack(KEYS, 3, 6)
 local writer, number, at, forgotten_before, forget_max = unpack(ARGV, 3, 7)
 local row_numbers, lines_max = tonumber(ARGV[8]), tonumber(ARGV[9])
 local next_argument = 10
@@ -61,13 +61,6 @@ local function forget(order, kept)
   end
 end
 
-local found = redis.call('MGET', identity, form)
-if found[1] ~= ARGV[1] then
-  return { 'no', 'replaced', found[1] or '' }
-end
-if found[2] ~= ARGV[2] then
-  return { 'no', 'form', found[2] or '' }
-end
 -- Numbers are equally long, so that they compare as text.
 local last = redis.call('HGET', writers, writer)
 if last and number <= last then

@@ -1,14 +1,6 @@
-#!lua
 -- Counts what a replica has counted, once, and answers what all have. A window is a hash: of a fixed
 -- one its beginning and its bytes, of a sliding one the bytes of its sub-windows by their beginnings.
 -- Bytes stay text, because Lua's numbers are exact only up to 2^53.
-local found = redis.call('MGET', KEYS[1], KEYS[2])
-if found[1] ~= ARGV[1] then
-  return { 'no', 'replaced', found[1] or '' }
-end
-if found[2] ~= ARGV[2] then
-  return { 'no', 'form', found[2] or '' }
-end
 local writer, number, writer_ttl, now = KEYS[3], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local last = redis.call('GET', writer)
 local counts = not last or tonumber(number) > tonumber(last)

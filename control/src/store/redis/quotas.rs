@@ -16,7 +16,7 @@ use super::{FORM_NOW, Failure};
 
 const CHARGE: Purpose = Purpose {
     response_timeout: limits::REDIS_RESPONSE_TIMEOUT,
-    scripts: &[include_str!("charge_quotas.lua")],
+    scripts: &[concat!("#!lua\n", include_str!("ours.lua"), include_str!("charge_quotas.lua"))],
 };
 
 pub struct Quotas {

@@ -24,7 +24,7 @@ pub const SCRIPTS: &[&str] = &[
     ),
     concat!("#!lua\n", include_str!("common.lua"), include_str!("redeem.lua")),
     concat!("#!lua\n", include_str!("common.lua"), include_str!("note.lua")),
-    concat!("#!lua\n", include_str!("add_usage.lua")),
+    concat!("#!lua\n", include_str!("ours.lua"), include_str!("add_usage.lua")),
 ];
 
 #[derive(Debug, Clone, Copy)]
