@@ -32,8 +32,9 @@ impl Watch {
         if let (Some(ledger), Some(live)) = (ledger, &*self.live.borrow())
             && let Some(quoted) = &live.quoted
         {
-            self.hold_to(&quoted.accounts, crate::clock::now());
-            self.keep_pace(ledger);
+            let now = crate::clock::now();
+            self.hold_to(&quoted.accounts, now);
+            self.keep_pace(ledger, now);
         }
     }
 
@@ -83,8 +84,7 @@ impl Watch {
     }
 
     /// Sends no faster than its part of the slowest account that it is held to.
-    fn keep_pace(&self, ledger: &Ledger) {
-        let now = crate::clock::now();
+    fn keep_pace(&self, ledger: &Ledger, now: Timestamp) {
         let part = |account: &Arc<Account>| {
             let all = pace_of(account, now)?.get();
             let part = all / ledger.share().get() / account.slowed().max(1);
@@ -174,7 +174,7 @@ impl Watches {
         }
         // Once it is known how many share a pace.
         for watch in self.all.borrow().iter().flatten() {
-            watch.keep_pace(ledger);
+            watch.keep_pace(ledger, now);
         }
         over.iter().for_each(|watch| watch.revoke(CLOSE_OVER_QUOTA));
     }
