@@ -9,3 +9,4 @@ pub mod accounting;
 pub mod memory;
 pub mod routable;
 pub mod process;
+pub mod port;

@@ -49,13 +49,17 @@ impl Jupyter {
     /// Returns when it accepts connections, or when it has ended instead.
     pub async fn ready(&mut self) -> Outcome {
         let answers = async {
-            while TcpStream::connect(self.address).await.is_err() {
+            loop {
+                // If it has ended, it is somebody else who accepts.
+                let accepts = TcpStream::connect(self.address).await.is_ok();
                 if let Some(status) = self.process.try_wait().map_err(Failure::machine)? {
                     return Ok(Some(status));
                 }
+                if accepts {
+                    return Ok(None);
+                }
                 tokio::time::sleep(POLL).await;
             }
-            Ok(None)
         };
         let what = match tokio::time::timeout(START_TIMEOUT, answers).await {
             Ok(Ok(None)) => return Ok(()),

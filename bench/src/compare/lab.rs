@@ -2,7 +2,7 @@
 //! everything on loopback and in a directory of its own, and nothing left at the end.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -195,11 +195,6 @@ impl Site {
         }
         Ok(())
     }
-}
-
-/// An address that was free a moment ago: the proxies want theirs in their configuration.
-pub fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
 /// One request on a connection of its own; what comes until a head and its body are complete or

@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::lab::{Kind, OPPONENT_HOST, Site, Subject, free_address, version};
+use super::lab::{Kind, OPPONENT_HOST, Site, Subject, version};
+use crate::port::free_address;
 
 pub fn start(program: &Path, site: &Site) -> anyhow::Result<Subject> {
-    let address = free_address()?;
+    let address = free_address();
     let configuration = configuration(site, &address.to_string());
     let path = site.write("nginx.conf", &configuration)?;
     let mut command = Command::new(program);

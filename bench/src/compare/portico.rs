@@ -7,8 +7,9 @@ use std::process::Command;
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
-use super::lab::{Kind, Site, Subject, exchange, free_address, version};
+use super::lab::{Kind, Site, Subject, exchange, version};
 use crate::load::head;
+use crate::port::free_address;
 
 /// Only this run's processes on loopback ever see it.
 const TOKEN: &str = "portico-bench-token-of-one-run-on-loopback";
@@ -26,7 +27,7 @@ pub fn start(
         "there is no {}; run `cargo build --release` first",
         program.display()
     );
-    let (address, control) = (free_address()?, free_address()?);
+    let (address, control) = (free_address(), free_address());
     let mut command = Command::new(program);
     command
         .args(["serve", "--io", io])

@@ -1,7 +1,7 @@
 //! A real Redis 7 on a port and in a directory of its own, which can be killed, started again with
 //! what it kept, or started empty.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::eventually;
 use super::process::Process;
+use crate::port::free_address;
 
 #[derive(Debug)]
 pub struct Redis {
@@ -27,9 +28,7 @@ impl Redis {
     /// With more arguments, which go before those that it always has.
     pub fn start_with(more: &[&str]) -> Self {
         loop {
-            let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-            let address = listener.local_addr().expect("a bound listener has an address");
-            drop(listener);
+            let address = free_address();
             let directory = TempDir::new().expect("a temporary directory");
             let more = more.iter().map(|&word| word.to_owned()).collect();
             let mut redis = Self { address, process: None, directory, more };

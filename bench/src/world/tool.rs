@@ -1,7 +1,7 @@
 //! Real tools as upstreams: where `bench/tools/install.sh` put them, how they are started on a free
 //! port, and when they are ready. Nothing is skipped when one is missing: the test fails.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use super::client::Client;
 use super::process::Process;
 use super::{TOOL_PATIENCE, eventually_within};
+use crate::port::free_address;
 
 /// A tool that runs, in a home of its own.
 #[derive(Debug)]
@@ -95,10 +96,4 @@ pub(super) fn installed(path: &str) -> PathBuf {
     let path = tools.join(path);
     assert!(path.exists(), "{} is missing: run `make tools`", path.display());
     path
-}
-
-/// An address that was free a moment ago. The tools cannot tell which port they chose themselves.
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("a bound listener has an address")
 }

@@ -1,10 +1,11 @@
 //! `portico demo`, as a newcomer meets it: two links that work, and nothing left when it stops.
 
 use std::fs::Permissions;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use portico_bench::port::free_address;
 use portico_bench::world::client::Client;
 use portico_bench::world::process::{Process, Signal};
 use portico_bench::world::upstream::Upstream;
@@ -128,9 +129,4 @@ fn links(text: &str) -> Vec<(String, String)> {
         pairs.map(|(host, path)| (host.to_owned(), format!("/{path}"))).collect();
     links.dedup();
     links
-}
-
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("a bound listener has an address")
 }

@@ -1,5 +1,6 @@
 //! A session through a Portico that runs, and through one that does not.
 
+use portico_bench::port::free_address;
 use portico_bench::world::certificates::Authority;
 use portico_bench::world::{Io, Options, World};
 use serde_json::json;
@@ -78,9 +79,7 @@ fn one_that_does_not_run_is_told() {
 #[test]
 fn an_address_that_is_no_portico_is_told() {
     let world = World::start(options());
-    let other = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = other.local_addr().expect("a bound listener has an address");
-    drop(other);
+    let address = free_address();
     let mut check = beside(&world).set("PORTICO_ACCESS__MODE", "open");
     check.arguments = vec!["--against".to_owned(), format!("http://{address}")];
     let fix = "let clients reach Portico there";
