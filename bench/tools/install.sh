@@ -41,11 +41,11 @@ fail() {
 missing=()
 told=()
 
-# need COMMAND PACKAGE…: Debian packages that bring a command.
+# need COMMAND PACKAGE…: Debian packages that bring a program, which a step of its name here is not.
 need() {
   local command=$1
   shift
-  if command -v "$command" >/dev/null; then return; fi
+  if type -P "$command" >/dev/null; then return; fi
   if command -v apt-get >/dev/null; then missing+=("$@"); else told+=("install $command"); fi
 }
 
