@@ -152,14 +152,15 @@ fn a_session_is_warned_of_slowed_down_and_refused_in_turn() {
     assert!((3000..=3600).contains(&wait), "{wait}");
     assert!(house.metric("portico_connections_ended_total", "quota_exceeded") >= 1.0);
 
-    // Also by a control that has no traffic of its own.
-    let listed = eventually("the control lists it", || {
+    // Also by a control that has no traffic of its own, once the replicas have told their shares.
+    let listed = eventually("the control lists it as used up", || {
         let answer = house.control.api("GET", "/v1/quotas", None).json();
         let items = answer["items"].as_array()?.clone();
-        items.into_iter().find(|item| item["value"] == "one" && item["action"] == "deny")
+        let listed = |item: &Value| item["value"] == "one" && item["action"] == "deny";
+        let item = items.into_iter().find(listed)?;
+        (item["used_bytes"].as_u64() >= item["quota_bytes"].as_u64()).then_some(item)
     });
     assert_eq!(listed["bucket"], "per-session");
-    assert!(listed["used_bytes"].as_u64() >= listed["quota_bytes"].as_u64(), "{listed}");
 
     write(&house.policy, &json!([deny("1GB")]));
     for proxy in 0..2 {
