@@ -111,6 +111,20 @@ pub fn decide(
     }
 }
 
+/// What becomes of a request that the gate has let in: the state of a session is told to those only
+/// who may use it.
+pub fn let_in(route: Arc<Route>, by: By, admitted: Option<Box<Admitted>>) -> Decision {
+    match route.state {
+        State::Running => Decision::Forward(route, by, admitted),
+        State::Building
+        | State::BuildFailed
+        | State::Starting
+        | State::Stopping
+        | State::Stopped
+        | State::Errored => Decision::Answer(Answer::NotRunning(route)),
+    }
+}
+
 struct Asked<'q, 'h, 'b> {
     request: &'q Request<'h, 'b>,
     client: &'q Client,
@@ -139,16 +153,7 @@ impl Asked<'_, '_, '_> {
                 return Decision::Answer(Answer::Refused(route, by, refused));
             }
         };
-        // What becomes of a session is told to those only who may use it.
-        match route.state {
-            State::Running => Decision::Forward(route, by, admitted),
-            State::Building
-            | State::BuildFailed
-            | State::Starting
-            | State::Stopping
-            | State::Stopped
-            | State::Errored => Decision::Answer(Answer::NotRunning(route)),
-        }
+        let_in(route, by, admitted)
     }
 
     /// Whoever it is, the address without its slash is not the session's; the cookie of a path is
