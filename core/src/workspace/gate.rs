@@ -93,17 +93,10 @@ impl Workspace {
     /// A request wants to begin at `now`, in microseconds of any clock that the process shares and
     /// that does not begin at 0. What is let in must `leave`.
     pub fn enter(&self, now: u64) -> Result<(), Excess> {
-        let bytes = self.bytes_per_second_max.load(Relaxed);
-        if bytes > 0 {
-            let ahead = self.bytes_paid_at.load(Relaxed).saturating_sub(now);
-            if ahead > PER_SECOND {
-                let retry_after = Duration::from_micros(ahead - PER_SECOND);
-                return Err(Excess::Bytes { retry_after });
-            }
+        if let Some(retry_after) = self.byte_debt(now) {
+            return Err(Excess::Bytes { retry_after });
         }
-        let connections = self.connections.fetch_add(1, Relaxed);
-        let connections_max = self.connections_max.load(Relaxed);
-        if connections_max > 0 && connections >= connections_max {
+        if self.is_full(self.connections.fetch_add(1, Relaxed)) {
             self.leave();
             return Err(Excess::Connections);
         }
@@ -115,6 +108,35 @@ impl Workspace {
             return Err(Excess::Requests { retry_after });
         }
         Ok(())
+    }
+
+    /// What a request would be told that came at `now`, in the order of `enter`; it takes nothing.
+    pub fn excess(&self, now: u64) -> Option<Excess> {
+        if let Some(retry_after) = self.byte_debt(now) {
+            return Some(Excess::Bytes { retry_after });
+        }
+        if self.is_full(self.connections()) {
+            return Some(Excess::Connections);
+        }
+        let requests = self.requests_per_second_max.load(Relaxed);
+        let paid_at = self.requests_paid_at.load(Relaxed);
+        let wait = (requests > 0).then(|| paid(paid_at, requests, now).err()).flatten();
+        wait.map(|retry_after| Excess::Requests { retry_after })
+    }
+
+    /// How long until so little is owed that another request may begin.
+    fn byte_debt(&self, now: u64) -> Option<Duration> {
+        if self.bytes_per_second_max.load(Relaxed) == 0 {
+            return None;
+        }
+        let ahead = self.bytes_paid_at.load(Relaxed).saturating_sub(now);
+        (ahead > PER_SECOND).then(|| Duration::from_micros(ahead - PER_SECOND))
+    }
+
+    /// Whether there is no room beside so many.
+    fn is_full(&self, connections: u64) -> bool {
+        let connections_max = self.connections_max.load(Relaxed);
+        connections_max > 0 && connections >= connections_max
     }
 
     pub fn leave(&self) {
@@ -133,18 +155,22 @@ impl Workspace {
     }
 
     fn take_request(&self, per_second: u64, now: u64) -> Result<(), Duration> {
-        let price = cost(1, per_second);
-        let pay = |paid_at: u64| {
-            let paid_at = paid_at.max(now) + price;
-            (paid_at - now <= PER_SECOND.max(price)).then_some(paid_at)
-        };
+        let mut wait = Duration::ZERO;
+        let pay = |paid_at: u64| paid(paid_at, per_second, now).inspect_err(|w| wait = *w).ok();
         match self.requests_paid_at.fetch_update(Relaxed, Relaxed, pay) {
             Ok(_) => Ok(()),
-            Err(paid_at) => {
-                let ahead = paid_at.max(now) + price - now;
-                Err(Duration::from_micros(ahead - PER_SECOND.max(price)))
-            }
+            Err(_) => Err(wait),
         }
+    }
+}
+
+/// Up to when everything is paid for with one more request at `now`, or how long to wait for that.
+fn paid(paid_at: u64, per_second: u64, now: u64) -> Result<u64, Duration> {
+    let price = cost(1, per_second);
+    let (paid_at, burst) = (paid_at.max(now) + price, PER_SECOND.max(price));
+    match paid_at - now {
+        ahead if ahead <= burst => Ok(paid_at),
+        ahead => Err(Duration::from_micros(ahead - burst)),
     }
 }
 
@@ -185,6 +211,7 @@ mod tests {
         assert!(workspace.is_limited());
         workspace.enter(NOW).unwrap();
         workspace.enter(NOW).unwrap();
+        assert_eq!(workspace.excess(NOW), Some(Excess::Connections));
         assert_eq!(workspace.enter(NOW), Err(Excess::Connections));
         assert_eq!(workspace.connections(), 2);
         workspace.leave();
@@ -201,8 +228,11 @@ mod tests {
         }
         for _ in 0..3 {
             let retry_after = Duration::from_millis(100);
+            assert_eq!(workspace.excess(NOW), Some(Excess::Requests { retry_after }));
             assert_eq!(entered(NOW), Err(Excess::Requests { retry_after }));
         }
+        // To ask takes nothing.
+        assert!((0..9).all(|_| workspace.excess(NOW + 100_000).is_none()));
         entered(NOW + 100_000).unwrap();
         assert!(entered(NOW + 100_000).is_err());
         let hour = 3_600 * PER_SECOND;
@@ -226,6 +256,7 @@ mod tests {
         workspace.enter(NOW).unwrap();
         workspace.charge(4_000, NOW);
         let retry_after = Duration::from_secs(3);
+        assert_eq!(workspace.excess(NOW), Some(Excess::Bytes { retry_after }));
         assert_eq!(workspace.enter(NOW), Err(Excess::Bytes { retry_after }));
         workspace.enter(NOW + 3 * PER_SECOND).unwrap();
         workspace.charge(1 << 40, NOW);
