@@ -56,12 +56,14 @@ mod share;
 mod ledger;
 mod talk;
 mod report;
+mod foresee;
 #[cfg(test)]
 mod tests;
 
 pub use account::Account;
 pub use amount::words as bytes_in_words;
 pub use extract::{Known, Value, client_address};
+pub use foresee::{Asker, Counted, Forecast, Foreseen};
 pub use ledger::{Accounts, Ledger};
 pub use parse::{Mistake, Note};
 pub use policy::{

@@ -91,7 +91,7 @@ impl Source {
         }
     }
 
-    fn value<'a>(&self, known: &Known<'a>) -> Option<Value<'a>> {
+    pub(super) fn value<'a>(&self, known: &Known<'a>) -> Option<Value<'a>> {
         let text = match self {
             Self::Header { name } => {
                 let value = named(known.fields, name).ok()??.trim_ascii();

@@ -273,6 +273,17 @@ impl Ledger {
         }
     }
 
+    /// The account that a request of this value would be counted in; none if it would be a new one.
+    pub(super) fn would_be(&self, bucket: &Name, value: &str) -> Option<Arc<Account>> {
+        self.find(bucket, value).or_else(|| {
+            let shelves = self.read();
+            let at = shelves.policy.buckets.iter().position(|found| found.name == *bucket)?;
+            let shelf = shelves.shelves.get(at)?;
+            let is_full = shelf.accounts.load(Relaxed) >= shelves.accounts_max;
+            is_full.then(|| shelf.overflow.clone())
+        })
+    }
+
     /// Lets go of accounts without traffic of buckets that have too many: those first that were not
     /// used for longest, and none that is over a quota, in use, or not told to the store. One that
     /// comes back asks the store what it had. Answers how many went.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::account::Account;
 use super::ledger::Ledger;
 use super::policy::{Kind, Quota};
 use crate::session::{Name, Timestamp};
@@ -90,23 +91,11 @@ impl Ledger {
     pub fn usage(&self, percent: u64, now: Timestamp) -> Vec<Usage> {
         let mut usage = Vec::new();
         for account in self.select(|_| true) {
-            let mut books = account.books();
-            account.update(&mut books, now);
-            for quota in books.quotas.iter() {
-                let (used, bytes) = (books.used(quota.span, now), quota.bytes.get());
-                if u128::from(used) * 100 < u128::from(bytes) * u128::from(percent) {
-                    continue;
-                }
-                let (ends_at, clears_at) = books.times(quota.span, bytes, now);
-                usage.push(Usage {
-                    bucket: account.bucket.clone(),
-                    value: account.shown().into_owned(),
-                    quota: *quota,
-                    used,
-                    ends_at: ends_at.filter(|_| quota.span.kind == Kind::Fixed),
-                    clears_at: (used >= bytes).then_some(clears_at),
-                });
-            }
+            let enough = |usage: &Usage| {
+                u128::from(usage.used) * 100
+                    >= u128::from(usage.quota.bytes.get()) * u128::from(percent)
+            };
+            usage.extend(usage_of(&account, now).into_iter().filter(enough));
         }
         usage.sort_by(|a, b| {
             let part = |usage: &Usage, other: &Usage| {
@@ -117,4 +106,23 @@ impl Ledger {
         });
         usage
     }
+}
+
+/// Every quota of one account.
+pub(super) fn usage_of(account: &Account, now: Timestamp) -> Vec<Usage> {
+    let mut books = account.books();
+    account.update(&mut books, now);
+    let usage = |quota: &Quota| {
+        let (used, bytes) = (books.used(quota.span, now), quota.bytes.get());
+        let (ends_at, clears_at) = books.times(quota.span, bytes, now);
+        Usage {
+            bucket: account.bucket.clone(),
+            value: account.shown().into_owned(),
+            quota: *quota,
+            used,
+            ends_at: ends_at.filter(|_| quota.span.kind == Kind::Fixed),
+            clears_at: (used >= bytes).then_some(clears_at),
+        }
+    };
+    books.quotas.iter().map(usage).collect()
 }

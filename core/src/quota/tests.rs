@@ -11,6 +11,7 @@ use crate::session::Timestamp;
 mod shared;
 mod windows;
 mod table;
+mod foresee;
 
 const START: Timestamp = Timestamp(1_795_593_600_123);
 
