@@ -6,8 +6,9 @@ use std::fmt::Write;
 use portico_core::access::{
     Binding, CookieName, Invalid, Refused, START_COOKIE, expired_cookies, host_cookie,
 };
+use portico_core::domain::Domains;
 use portico_core::http::cookie;
-use portico_core::http::decide::By;
+use portico_core::http::decide::{By, Install};
 use portico_core::http::field::Field;
 use portico_core::http::request::Request;
 use portico_core::limits;
@@ -26,19 +27,28 @@ pub(super) fn page(
     if let Some(invalid) = invalid(refused) {
         worker.counters.grants_refused.at(invalid.into()).add(1);
     }
+    let install = Install { domains: &worker.shared.domains, gate: &worker.shared.gate };
+    page_of(install, request, route, by, refused)
+}
+
+/// The same for who counts nothing.
+pub(crate) fn page_of(
+    install: Install<'_>,
+    request: &Request<'_, '_>,
+    route: &Route,
+    by: By,
+    refused: &Refused,
+) -> Page {
+    let Install { domains, gate } = install;
     let page = match refused {
-        Refused::SignIn { .. } if worker.shared.gate.sign_in => {
-            sign_in(worker, request, route, by).unwrap_or_else(Page::of_edge_failure)
+        Refused::SignIn { .. } if gate.sign_in => {
+            sign_in(domains, request, route, by).unwrap_or_else(Page::of_edge_failure)
         }
         Refused::SignIn { .. } => Page::not_signed_in(route, None),
         Refused::Unauthorized { origin, .. } => Page::not_signed_in(route, origin.as_deref()),
         Refused::NotAllowed { user, origin } => {
-            let who_may = worker.shared.gate.who_may(route, by);
-            let sign_out = worker
-                .shared
-                .gate
-                .sign_in
-                .then(|| format!("{}/_portico/logout", worker.shared.domains.connect));
+            let who_may = gate.who_may(route, by);
+            let sign_out = gate.sign_in.then(|| format!("{}/_portico/logout", domains.connect));
             Page::not_allowed(route, &who_may, user, origin.as_deref(), sign_out)
         }
         Refused::CrossOrigin => Page::cross_origin(route),
@@ -62,15 +72,12 @@ fn invalid(refused: &Refused) -> Option<Invalid> {
 
 /// To the connect host, with a secret of this browser's that nobody else can bring back. None where
 /// this machine gives no random numbers.
-fn sign_in(worker: &Worker, request: &Request<'_, '_>, route: &Route, by: By) -> Option<Page> {
+fn sign_in(domains: &Domains, request: &Request<'_, '_>, route: &Route, by: By) -> Option<Page> {
     let (word, nonce) = match by {
         By::Subdomain => ("subdomain", Some(start_nonce(request).or_else(new_nonce)?)),
         By::Path { .. } => ("path", None),
     };
-    let mut to = format!(
-        "{}/_portico/login?session={}&by={word}",
-        worker.shared.domains.connect, route.label
-    );
+    let mut to = format!("{}/_portico/login?session={}&by={word}", domains.connect, route.label);
     if let Some(nonce) = &nonce {
         let _ = write!(to, "&bind={}", Binding::of(nonce.as_bytes()));
     }
