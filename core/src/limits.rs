@@ -3,12 +3,14 @@
 
 mod accounting;
 mod quotas;
+mod telling;
 mod usage;
 
 use std::time::Duration;
 
 pub use accounting::*;
 pub use quotas::*;
+pub use telling::*;
 pub use usage::*;
 
 /// RFC 1035 §2.3.4: a DNS label has at most 63 octets.
@@ -296,14 +298,6 @@ pub const PAGE_SCAN_MAX: usize = 10_000;
 /// Items on one page of a list.
 pub const PAGE_ITEMS_MAX: usize = 1_000;
 pub const PAGE_ITEMS_DEFAULT: usize = 100;
-/// Lines of the process's log waiting for the writer; beyond it they are dropped and counted. Fewer
-/// than the access log's, because one may quote a whole request head.
-pub const LOG_QUEUE_MAX: usize = 2_048;
-/// Access-log lines waiting for the writer; beyond it lines are dropped and counted.
-pub const ACCESS_LOG_QUEUE_MAX: usize = 8_192;
-/// A host, target or user agent in such a line is cut here, which bounds the queue's memory.
-pub const ACCESS_LOG_FIELD_BYTES_MAX: usize = 2 * 1024;
-
 /// Plaintext encrypted at once: four full TLS records, which leave in one send.
 pub const TLS_SEND_BYTES: usize = 4 * 16 * 1024;
 /// TLS 1.2 sessions that are resumed by id, of clients without tickets: old ones, few.

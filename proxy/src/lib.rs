@@ -16,6 +16,7 @@ mod pool;
 mod relay;
 mod stream;
 mod pages;
+mod last_errors;
 mod edge;
 mod presence;
 pub mod management;

@@ -41,6 +41,14 @@ pub(crate) struct Lease {
     pub(crate) reused: bool,
 }
 
+/// Why there is none, and of which address: the last of those that were tried; none where a name
+/// has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unconnected {
+    pub(crate) reason: ConnectError,
+    pub(crate) address: Option<SocketAddr>,
+}
+
 /// How to choose among idle connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Choice {
@@ -86,7 +94,7 @@ impl Pool {
         choice: Choice,
         context: &Context<'_>,
         watch: &Watch,
-    ) -> Result<Lease, ConnectError> {
+    ) -> Result<Lease, Unconnected> {
         // The common case first: an address, and an idle connection to it.
         if let Some(address) = upstream.address()
             && let Some(lease) = self.take(address, choice, context)
@@ -122,11 +130,11 @@ impl Pool {
         choice: Choice,
         context: &Context<'_>,
         watch: &Watch,
-    ) -> Result<Lease, ConnectError> {
+    ) -> Result<Lease, Unconnected> {
         // From here on there are waits: none of them may count as the client's silence, for which
         // a deadline or a drain would end its side.
         watch.enter(Phase::Connecting, limits::CONNECT_TIMEOUT);
-        let mut last = ConnectError::Resolve;
+        let mut last = Unconnected { reason: ConnectError::Resolve, address: None };
         for ip in self.addresses(upstream, context).await.iter() {
             let address = SocketAddr::new(*ip, upstream.port);
             if let Some(lease) = self.take(address, choice, context) {
@@ -136,12 +144,12 @@ impl Pool {
                 Ok(socket) => return Ok(Lease { socket, address, reused: false }),
                 Err(reason) => {
                     context.counters.upstream_connect_errors.at(reason).add(1);
-                    last = reason;
+                    last = Unconnected { reason, address: Some(address) };
                 }
             }
         }
-        if last == ConnectError::Resolve {
-            context.counters.upstream_connect_errors.at(last).add(1);
+        if last.reason == ConnectError::Resolve {
+            context.counters.upstream_connect_errors.at(last.reason).add(1);
         }
         Err(last)
     }

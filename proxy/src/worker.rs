@@ -13,7 +13,7 @@ use portico_core::domain::{Domains, Scheme};
 use portico_core::limits;
 use portico_core::network::UpstreamNetworks;
 use portico_core::quota::Ledger;
-use portico_core::route::RouteTable;
+use portico_core::route::{Route, RouteTable};
 use tokio::sync::{Notify, watch};
 use tokio::task::spawn_local;
 
@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::connection;
 use crate::edge::EdgeApp;
 use crate::io::{Acceptor, Driver};
+use crate::last_errors::{Error, LastErrors, Room};
 use crate::metrics::WorkerCounters;
 use crate::metrics::labels::{Limit, ListenerKind};
 use crate::pool::{self, Pool};
@@ -65,6 +66,7 @@ pub(crate) struct Worker {
     pub(crate) log: Option<AccessLogSender>,
     pub(crate) pool: Pool,
     pub(crate) watches: Rc<Watches>,
+    pub(crate) last_errors: LastErrors,
     table: RefCell<Cache<SharedTable, Arc<RouteTable>>>,
     texts: RefCell<Vec<Vec<u8>>>,
     draining_since: Cell<Option<Tick>>,
@@ -114,6 +116,7 @@ pub(crate) async fn run(
         log,
         pool: Pool::new(upstream_idle_max),
         watches: Watches::new(),
+        last_errors: LastErrors::default(),
         texts: RefCell::default(),
         draining_since: Cell::new(None),
         takings: Cell::new(0),
@@ -251,6 +254,14 @@ impl Worker {
     /// Runs `read` on the current route table.
     pub(crate) fn with_table<T>(&self, read: impl FnOnce(&RouteTable) -> T) -> T {
         read(self.table.borrow_mut().load())
+    }
+
+    /// A request for this session came to nothing.
+    pub(crate) fn remember(&self, route: &Route, error: Error) {
+        match self.last_errors.add(route, error, crate::clock::now()) {
+            Room::Enough => {}
+            Room::Made => self.counters.limit_reached.at(Limit::ErrorsSessions).add(1),
+        }
     }
 
     pub(crate) fn pool_context(&self) -> pool::Context<'_> {

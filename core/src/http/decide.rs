@@ -72,6 +72,25 @@ pub enum Answer {
     Refused(Arc<Route>, By, Refused),
 }
 
+impl Answer {
+    /// The session that it is about, where there is one.
+    pub fn route(&self) -> Option<&Arc<Route>> {
+        match self {
+            Self::OtherRouting(route)
+            | Self::WorkspaceNotAllowed(route)
+            | Self::NotRunning(route)
+            | Self::Refused(route, ..) => Some(route),
+            Self::Healthy
+            | Self::Options
+            | Self::AddSlash
+            | Self::UnknownHost
+            | Self::NothingHere
+            | Self::UnknownSession(_)
+            | Self::Gone(_) => None,
+        }
+    }
+}
+
 pub fn decide(
     request: &Request<'_, '_>,
     client: &Client,

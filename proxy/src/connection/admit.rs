@@ -132,11 +132,11 @@ impl Through {
         now: Timestamp,
     ) -> Admission {
         let Self { route, by, admitted } = self;
-        let refused = |page: &Page, journal| {
-            Admission::Reply(Reply::new(worker, page, form(request), journal))
+        let refused = |page: &Page, route: &Route, journal| {
+            Admission::Reply(Reply::about(route, worker, page, form(request), journal))
         };
         if let Err(excess) = journal.enter(worker, &route) {
-            return refused(&Page::of_excess(excess, &route), journal);
+            return refused(&Page::of_excess(excess, &route), &route, journal);
         }
         let admitted = admitted.map(|admitted| rechecked(worker, admitted, &route, by, now));
         let (method, target) = (request.method.as_bytes(), request.target.as_bytes());
@@ -145,7 +145,8 @@ impl Through {
         live.quoted = Quoted::open(worker, client, request, &live, now);
         let standing = live.quoted.as_ref().map(|quoted| quoted.accounts.standing(now));
         if let Some(Standing::Denied { bucket, retry_after }) = standing {
-            return refused(&Page::of_quota(&bucket, retry_after, &live.route), journal);
+            let page = Page::of_quota(&bucket, retry_after, &live.route);
+            return refused(&page, &live.route, journal);
         }
         Admission::Forward(Forward::new(worker, client, request, live, journal))
     }
@@ -256,11 +257,19 @@ impl Forward {
         let form = Form { close: self.form.close || self.has_body, ..self.form };
         log_upstream_failure(&self.route, page);
         worker.return_text(self.head.text);
-        Reply::new(worker, page, form, self.journal)
+        Reply::about(&self.route, worker, page, form, self.journal)
     }
 }
 
 impl Reply {
+    /// In place of this session's answer.
+    fn about(route: &Route, worker: &Worker, page: &Page, form: Form, journal: Journal) -> Self {
+        if let Some(error) = page.error() {
+            worker.remember(route, error);
+        }
+        Self::new(worker, page, form, journal)
+    }
+
     pub(super) fn new(worker: &Worker, page: &Page, form: Form, journal: Journal) -> Self {
         let close = form.close || worker.is_draining();
         let mut text = worker.text();
@@ -294,7 +303,10 @@ fn reply_to(
             "answered by the edge"
         );
     }
-    Reply::new(worker, &page, form(request), journal)
+    match answer.route() {
+        Some(route) => Reply::about(route, worker, &page, form(request), journal),
+        None => Reply::new(worker, &page, form(request), journal),
+    }
 }
 
 fn form(request: &Request<'_, '_>) -> Form {

@@ -13,9 +13,10 @@ use super::upload::{self, Rest, Upload};
 use super::{Connection, Turn};
 use crate::accounting::{Side, Use};
 use crate::io::Chunk;
+use crate::last_errors::{Attempt, Error};
 use crate::metrics::labels::Direction;
 use crate::pages::Page;
-use crate::pool::{Choice, Lease};
+use crate::pool::{Choice, Lease, Unconnected};
 use crate::relay::{Relay, both};
 use crate::watch::Phase;
 
@@ -139,7 +140,10 @@ impl Connection {
         let upstream = &forward.route.upstream;
         let context = worker.pool_context();
         let lease = worker.pool.lease(upstream, forward.choice, &context, watch).await;
-        let lease = lease.map_err(|e| Page::of_connect_error(e, &forward.route))?;
+        let lease = lease.map_err(|Unconnected { reason, address }| {
+            let attempt = Attempt { address, failed: Some(reason) };
+            Page::of_connect_error(reason, &forward.route).after(attempt)
+        })?;
         lease.socket.count_with(self.stream.socket());
         watch.set_upstream(Some(lease.socket.clone()));
         watch.begin(Phase::Answering);
@@ -220,25 +224,21 @@ impl Connection {
                 Turn::Close
             }
             End::Silent => {
+                let page = of_fault(GatewayFault::Truncated, &forward, &lease);
                 self.discard(lease);
-                let page = Page::of_gateway_fault(GatewayFault::Truncated, &forward.route);
                 self.instead(forward, &page).await
             }
             End::Fault(fault) => {
+                let page = of_fault(fault, &forward, &lease);
                 self.discard(lease);
                 note_fault(&self.worker, fault);
-                let page = Page::of_gateway_fault(fault, &forward.route);
                 self.instead(forward, &page).await
             }
             End::Cut(fault) => {
                 // What the client has must not look whole to it.
                 self.stream.socket().reset();
+                self.note_cut(fault, &forward, &lease, tally.status);
                 self.discard(lease);
-                tracing::warn!(
-                    session = forward.route.session(),
-                    upstream = %forward.route.upstream,
-                    "answer cut short: {fault}"
-                );
                 forward.journal.answered(&self.worker, tally.status, tally.bytes);
                 Turn::Close
             }
@@ -248,6 +248,18 @@ impl Connection {
                 Turn::Close
             }
         }
+    }
+
+    /// `status` is the one that the client has.
+    fn note_cut(&self, fault: GatewayFault, forward: &Forward, lease: &Lease, status: u16) {
+        if let Some(error) = of_fault(fault, forward, lease).error() {
+            self.worker.remember(&forward.route, Error { status, ..error });
+        }
+        tracing::warn!(
+            session = forward.route.session(),
+            upstream = %forward.route.upstream,
+            "answer cut short: {fault}"
+        );
     }
 
     async fn instead(&mut self, forward: Forward, page: &Page) -> Turn {
@@ -267,4 +279,9 @@ impl Connection {
         lease.socket.shutdown(Shutdown::Both);
         self.worker.counters.upstream_connections_open.sub(1);
     }
+}
+
+fn of_fault(fault: GatewayFault, forward: &Forward, lease: &Lease) -> Page {
+    let attempt = Attempt { address: Some(lease.address), failed: None };
+    Page::of_gateway_fault(fault, &forward.route).after(attempt)
 }

@@ -226,6 +226,8 @@ label! {
         /// A PROXY header from outside of the trusted networks.
         ProxyPeer = "proxy_peer",
         AccessLogQueue = "access_log_queue",
+        /// A worker has forgotten sessions' last errors for those of others.
+        ErrorsSessions = "errors_sessions",
     }
 }
 

@@ -9,6 +9,7 @@ use portico_core::route::Route;
 use portico_core::session::{Name, State};
 use portico_core::workspace::Excess;
 
+use crate::last_errors::{Attempt, Error};
 use crate::metrics::labels::{ConnectError, Reason};
 
 /// One answer of the edge, not yet in a form.
@@ -26,6 +27,9 @@ pub(crate) struct Page {
     pub(super) action: Option<(String, &'static str)>,
     /// What it counts as in `portico_requests_refused_total`; none for what is no refusal.
     pub(crate) reason: Option<Reason>,
+    /// What came before it, which the client is not told. In a box, because few pages have it and
+    /// a page has its place in each connection.
+    attempt: Option<Box<Attempt>>,
 }
 
 /// A session that starts is looked for again after so many seconds.
@@ -48,6 +52,7 @@ impl Page {
             extra: Vec::new(),
             action: None,
             reason: None,
+            attempt: None,
         }
     }
 
@@ -63,6 +68,18 @@ impl Page {
 
     pub(crate) fn detail(&self) -> &str {
         &self.detail
+    }
+
+    pub(crate) fn after(mut self, attempt: Attempt) -> Self {
+        self.attempt = Some(Box::new(attempt));
+        self
+    }
+
+    /// What is remembered of it; nothing of what is no refusal, or sends a client elsewhere.
+    pub(crate) fn error(&self) -> Option<Error> {
+        let reason = self.reason.filter(|_| self.status >= 400)?;
+        let attempt = self.attempt.as_deref().copied().unwrap_or_default();
+        Some(Error { status: self.status, reason, attempt })
     }
 
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
