@@ -128,7 +128,8 @@ impl Replica {
             chores = Some(handle);
         }
         if let Some(listener) = management {
-            servers.serve("management", listener, status.management(&metrics), None);
+            let explainer = plane.proxy.as_ref().map(Proxy::explainer);
+            servers.serve("management", listener, status.management(&metrics, explainer), None);
         }
         let file = settings.addresses_file.map(|path| addresses.write(path)).transpose()?;
         Ok(Replica {

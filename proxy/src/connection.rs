@@ -38,6 +38,7 @@ use admit::{Admission, Reply};
 pub(crate) use entered::Entered;
 use journal::{Journal, RelayJournal};
 pub(crate) use live::Live;
+pub(crate) use refused::page_of;
 
 /// A client connection between its handshake and its end or its switch to a relay.
 struct Connection {

@@ -36,6 +36,11 @@ impl Listeners {
         self.bound.iter().map(|bound| bound.settings.address).collect()
     }
 
+    /// The settings, with the ports that were chosen.
+    pub(crate) fn bound(&self) -> Vec<ListenerSettings> {
+        self.bound.iter().map(|bound| bound.settings.clone()).collect()
+    }
+
     /// The sockets of each worker.
     pub(crate) fn per_worker(self, workers: usize) -> Vec<Vec<(ListenerSettings, TcpListener)>> {
         let mut shares: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();

@@ -63,11 +63,15 @@ async fn metrics(State(management): State<Arc<Management>>) -> Response {
 /// Browsers say where a request comes from, and no page has a reason to drain a replica: without
 /// this check, any page that an operator opens could do so through the operator's own network.
 async fn begin_drain(State(management): State<Arc<Management>>, headers: HeaderMap) -> Response {
-    if headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site") {
+    if is_of_a_page(&headers) {
         return (StatusCode::FORBIDDEN, "not from a browser\n").into_response();
     }
     (management.drain)();
     (StatusCode::ACCEPTED, "draining\n").into_response()
+}
+
+pub(crate) fn is_of_a_page(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site")
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::time::Duration;
 
 use portico_core::limits;
 use portico_core::network::UpstreamNetworks;
@@ -47,6 +48,16 @@ pub(crate) struct Lease {
 pub(crate) struct Unconnected {
     pub(crate) reason: ConnectError,
     pub(crate) address: Option<SocketAddr>,
+}
+
+/// An upstream's address, as one worker has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KnownAddress {
+    pub(crate) address: SocketAddr,
+    /// Connections that wait for a request.
+    pub(crate) idle: usize,
+    /// For how long it is not tried, because the last try failed.
+    pub(crate) backoff: Option<Duration>,
 }
 
 /// How to choose among idle connections.
@@ -238,6 +249,26 @@ impl Pool {
             }
         }
         idle.retain(|_, sockets| !sockets.is_empty());
+    }
+
+    /// What is known of an upstream's addresses; nothing of a name that was not looked up lately.
+    pub(crate) fn known(&self, upstream: &Upstream, now: Tick) -> Vec<KnownAddress> {
+        let ips: Rc<[IpAddr]> = match &upstream.host {
+            Host::Address(ip) => Rc::new([*ip]),
+            Host::Name(name) => self.names.known(name, now),
+        };
+        let known = |ip: &IpAddr| {
+            let address = SocketAddr::new(*ip, upstream.port);
+            let until = self.failing.borrow().get(&address).copied();
+            KnownAddress {
+                address,
+                idle: self.idle.borrow().get(&address).map_or(0, Vec::len),
+                backoff: until
+                    .filter(|until| now < *until)
+                    .map(|until| limits::SWEEP_INTERVAL * until.wrapping_sub(now)),
+            }
+        };
+        ips.iter().map(known).collect()
     }
 
     /// Has all sockets counted that something went through.

@@ -4,16 +4,18 @@
 pub(crate) mod backend;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::mpsc as starting;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::access_log::{self, AccessLogSender, AccessLogWriter};
 use crate::accounting::{Accounting, Meter};
 use crate::clock::Clock;
 use crate::edge::EdgeApp;
+use crate::explain::{Explainer, Question};
 use crate::io::{EventLoop, open_files_max, pin_to_core};
 use crate::listener::Listeners;
 use crate::metrics::{self, ProcessSources, WorkerCounters};
@@ -31,6 +33,7 @@ pub struct Proxy {
     threads: Mutex<Vec<JoinHandle<()>>>,
     presence: Arc<Presence>,
     meter: Mutex<Option<Meter>>,
+    explainer: Arc<Explainer>,
     certificates: Option<Arc<Certificates>>,
     access_log: Mutex<Option<AccessLogWriter>>,
 }
@@ -86,10 +89,7 @@ impl Proxy {
         registry: &prometheus::Registry,
     ) -> Result<Self, StartError> {
         let chosen = backend::choose(settings.io)?;
-        let certificates = match settings.listeners.iter().any(|listener| listener.tls) {
-            true => Some(Arc::new(Certificates::load(settings.certificates.clone())?)),
-            false => None,
-        };
+        let certificates = certificates(&settings)?;
         let tls = certificates.clone().map(tls::server_config).transpose()?;
         let files = Files::per_worker(settings.workers)?;
         let (log, writer) =
@@ -117,13 +117,15 @@ impl Proxy {
         let (life, _) = watch::channel(Life::Running);
         let (alive_sender, alive) = watch::channel(workers);
         let alive_sender = Arc::new(alive_sender);
-        let (started, starts) = mpsc::sync_channel(workers);
+        let (started, starts) = starting::sync_channel(workers);
         let mut threads = Vec::new();
-        let counted = listeners.per_worker(workers).into_iter().zip(counters.clone());
-        for (index, (listeners, counters)) in counted.enumerate() {
+        let (explainer, questions) = Explainer::new(shared.clone(), listeners.bound(), workers);
+        let each = listeners.per_worker(workers).into_iter().zip(counters.clone()).zip(questions);
+        for (index, ((listeners, counters), questions)) in each.enumerate() {
             let (io, shared, log) = (settings.io, shared.clone(), log.clone());
             let life = life.subscribe();
-            let seed = Seed { index, io, chosen, listeners, counters, shared, life, log };
+            let seed =
+                Seed { index, io, chosen, listeners, counters, shared, life, log, questions };
             threads.push(seed.sow(AliveGuard(alive_sender.clone()), started.clone())?);
         }
         drop(started);
@@ -142,6 +144,7 @@ impl Proxy {
             alive,
             threads: Mutex::new(threads),
             presence,
+            explainer: Arc::new(explainer),
             meter: Mutex::new(Some(Meter::new(accounting))),
             certificates,
             access_log: Mutex::new(writer),
@@ -151,6 +154,11 @@ impl Proxy {
     /// Who is connected through this process.
     pub fn presence(&self) -> Arc<Presence> {
         self.presence.clone()
+    }
+
+    /// What answers an operator's questions about a URL.
+    pub fn explainer(&self) -> Arc<Explainer> {
+        self.explainer.clone()
     }
 
     /// What is counted here; there is one reader, who asks once.
@@ -205,10 +213,17 @@ impl Proxy {
     }
 }
 
+/// None where no listener needs any.
+fn certificates(settings: &Settings) -> Result<Option<Arc<Certificates>>, TlsError> {
+    let has_tls = settings.listeners.iter().any(|listener| listener.tls);
+    let loaded = has_tls.then(|| Certificates::load(settings.certificates.clone()));
+    Ok(loaded.transpose()?.map(Arc::new))
+}
+
 /// Waits until every worker has its event loop, and answers the different ones. With an error the
 /// caller's handle on the workers goes, and they end.
 fn backends(
-    starts: &mpsc::Receiver<Result<Backend, StartError>>,
+    starts: &starting::Receiver<Result<Backend, StartError>>,
     workers: usize,
 ) -> Result<Vec<Backend>, StartError> {
     let mut backends = Vec::new();
@@ -258,6 +273,7 @@ struct Seed {
     shared: Arc<Shared>,
     life: watch::Receiver<Life>,
     log: Option<AccessLogSender>,
+    questions: mpsc::Receiver<Question>,
 }
 
 /// Says that a worker ended, also when it panicked.
@@ -276,7 +292,7 @@ impl Seed {
     fn sow(
         self,
         alive: AliveGuard,
-        started: mpsc::SyncSender<Result<Backend, StartError>>,
+        started: starting::SyncSender<Result<Backend, StartError>>,
     ) -> Result<JoinHandle<()>, StartError> {
         std::thread::Builder::new()
             .name(format!("worker-{}", self.index))
@@ -284,7 +300,7 @@ impl Seed {
             .map_err(StartError::Thread)
     }
 
-    fn run(self, _alive: AliveGuard, started: mpsc::SyncSender<Result<Backend, StartError>>) {
+    fn run(self, _alive: AliveGuard, started: starting::SyncSender<Result<Backend, StartError>>) {
         if let Err(error) = pin_to_core(self.index) {
             tracing::debug!(worker = self.index, %error, "the worker is not pinned to a core");
         }
@@ -297,8 +313,9 @@ impl Seed {
         let _ = started.send(answer);
         drop(started);
         if let Some(event_loop) = event_loop {
+            let Seed { shared, counters, log, listeners, life, questions, .. } = self;
             event_loop.run(|driver| {
-                worker::run(driver, self.shared, self.counters, self.log, self.listeners, self.life)
+                worker::run(driver, shared, counters, log, listeners, life, questions)
             });
         }
     }

@@ -14,7 +14,7 @@ use portico_core::limits;
 use portico_core::network::UpstreamNetworks;
 use portico_core::quota::Ledger;
 use portico_core::route::{Route, RouteTable};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::spawn_local;
 
 use crate::access_log::AccessLogSender;
@@ -22,6 +22,7 @@ use crate::accounting::Accounting;
 use crate::clock::Clock;
 use crate::connection;
 use crate::edge::EdgeApp;
+use crate::explain::{self, Question};
 use crate::io::{Acceptor, Driver};
 use crate::last_errors::{Error, LastErrors, Room};
 use crate::metrics::WorkerCounters;
@@ -106,6 +107,7 @@ pub(crate) async fn run(
     log: Option<AccessLogSender>,
     listeners: Vec<(ListenerSettings, TcpListener)>,
     mut life: watch::Receiver<Life>,
+    questions: mpsc::Receiver<Question>,
 ) {
     let upstream_idle_max = shared.upstream_idle_max;
     let worker = Rc::new(Worker {
@@ -125,6 +127,7 @@ pub(crate) async fn run(
     });
     let _looking = worker.shared.accounting.join();
     let sweeping = spawn_local(sweep(worker.clone()));
+    spawn_local(explain::answer(worker.clone(), questions));
     let mut acceptors = Vec::new();
     for (settings, listener) in listeners {
         match Acceptor::new(worker.driver.clone(), listener) {

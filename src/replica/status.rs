@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use portico_control::feed::FeedHandle;
-use portico_proxy::SharedTable;
 use portico_proxy::management::{self, Readiness};
+use portico_proxy::{Explainer, SharedTable, explain};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntGauge, Registry};
@@ -50,16 +50,25 @@ impl Status {
             self.drain_deadline.compare_exchange(0, deadline, Ordering::Release, Ordering::Relaxed);
     }
 
-    pub fn management(self: &Arc<Self>, registry: &Registry) -> Router {
+    /// `explainer` is that of the data plane, where there is one.
+    pub fn management(
+        self: &Arc<Self>,
+        registry: &Registry,
+        explainer: Option<Arc<Explainer>>,
+    ) -> Router {
         if let Err(error) = registry.register(Box::new(StatusMetrics::new(self.clone()))) {
             tracing::error!(%error, "readiness and feed will not be shown in the metrics");
         }
         let (ready, drain) = (self.clone(), self.clone());
-        management::router(
+        let router = management::router(
             registry.clone(),
             Arc::new(move || ready.readiness()),
             Arc::new(move || drain.drain_requested.notify_one()),
-        )
+        );
+        match explainer {
+            Some(explainer) => router.merge(explain::router(explainer)),
+            None => router,
+        }
     }
 
     /// A feed that cannot read the store is told (`degraded`), but is no reason to take traffic

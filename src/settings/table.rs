@@ -236,7 +236,7 @@ static CONTROL: &[Key] = &[
         Text,
         "address, or off",
         Value("127.0.0.1:9090"),
-        "Where /metrics, /healthz, /readyz and POST /drain listen.",
+        "Where /metrics, /healthz, /readyz, /explain and POST /drain listen.",
     ),
 ];
 

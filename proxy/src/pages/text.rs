@@ -66,6 +66,10 @@ impl Page {
         self
     }
 
+    pub(crate) fn title(&self) -> &str {
+        self.title
+    }
+
     pub(crate) fn detail(&self) -> &str {
         &self.detail
     }

@@ -66,6 +66,14 @@ impl Names {
         }
     }
 
+    /// Those that are known without asking.
+    pub(super) fn known(&self, name: &str, now: Tick) -> Rc<[IpAddr]> {
+        match self.look(name, now) {
+            Look::Known(addresses) => addresses,
+            Look::Asked(_) | Look::Unknown => Rc::default(),
+        }
+    }
+
     fn look(&self, name: &str, now: Tick) -> Look {
         match self.known.borrow().get(name) {
             Some(Known::Answered { until, addresses }) if now < *until => {
