@@ -226,7 +226,7 @@ async fn act(noun: Noun) -> Outcome {
         Noun::Quota(Of { place, action }) => quota::run(client(place)?, action).await,
         Noun::Audit(Alone { place, flags }) => audit::run(client(place)?, flags).await,
         Noun::Bulk(Alone { place, flags }) => bulk::run(client(place)?, flags).await,
-        Noun::Explain(Alone { place, flags }) => explain::run(client(place)?, flags).await,
+        Noun::Explain(Alone { place, flags }) => explain::run(place, flags).await,
         Noun::Completions(_) => Ok(()),
     }
 }

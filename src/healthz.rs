@@ -82,7 +82,7 @@ fn management(matches: &ArgMatches) -> Outcome<SocketAddr> {
 }
 
 /// All interfaces are no address to connect to, but loopback is among them.
-fn reachable(listen: SocketAddr) -> SocketAddr {
+pub fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -97,7 +97,8 @@ fn parse(url: &str) -> anyhow::Result<Uri> {
     Ok(uri)
 }
 
-async fn ask(uri: &Uri) -> anyhow::Result<String> {
+/// The body of a 200.
+pub async fn ask(uri: &Uri) -> anyhow::Result<String> {
     let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     let stream = TcpStream::connect((host, uri.port_u16().unwrap_or(80))).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;

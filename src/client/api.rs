@@ -217,7 +217,7 @@ fn not_portico(error: anyhow::Error) -> Failure {
 }
 
 /// RFC 3986 §2.1, for one element of a path or one value of a query.
-fn encoded(text: &str) -> String {
+pub fn encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

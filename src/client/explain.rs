@@ -1,352 +1,167 @@
-//! `portico explain URL`: what becomes of a URL, from what the API says of its session. The names
-//! that Portico answers to are read off the URLs of sessions, so nothing but the API is needed.
-//! What only a data plane knows (whether its gate is closed, and its switches) is said as a
-//! condition.
+//! `portico explain URL`: what becomes of a URL. A proxy on this host is asked through its
+//! management listener what it would do, and the API what it knows of the session. Either may be
+//! away: what was not asked, and why, is said.
+
+mod by_api;
+
+mod by_proxy;
 
 use std::fmt::Write;
 
 use clap::Args;
-use hyper::Uri;
-use portico_core::domain::PATH_PREFIX;
-use portico_core::label::{Label, SessionId};
 use serde_json::{Value, json};
 
-use super::Client;
-use super::api::{Api, Call};
+use super::api::Api;
 use super::failure::{Failure, Outcome};
 use super::output;
+use super::place::{self, Place};
 use super::table::clean;
+use by_api::Asked;
 
 pub const EXAMPLES: &str = "Examples:
   portico explain https://a3e8370e7.connect.example.com/lab
-  portico explain https://connect.example.com/_studio/a3e8370e7/ --json | jq .answer";
+  portico explain https://connect.example.com/_studio/a3e8370e7/ --user bob
+  portico explain https://a3e8370e7.connect.example.com/ --management 10.0.0.7:9090
+  portico explain https://connect.example.com/_studio/a3e8370e7/ --json | jq .answer
 
-const SESSIONS: &str = "/v1/sessions";
+Two are asked: the API for the session, and a proxy, through its management listener, for what it
+would do: the listener, the gate and its decision, limits and quotas, the upstream's back-off, and
+the last errors. Errors and back-off are of that proxy alone: ask each. Where the proxy cannot be
+asked the answer is made from the API, with conditions; where the API cannot be asked, it is the
+proxy's. What was not asked is said. --management off asks no proxy.";
 
 #[derive(Args)]
 pub struct Flags {
     /// As it stands in the browser
     #[arg(value_name = "URL")]
     url: String,
+    /// Decide for this user as a sign-in would, instead of for nobody
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// The method of the request
+    #[arg(long, value_name = "METHOD", default_value = "GET")]
+    method: String,
+    /// The management listener of the proxy to ask, or off [default: management.listen of the
+    /// settings on this host, by PORTICO_CONFIG or the environment, if the API is on this host too]
+    #[arg(long, value_name = "ADDRESS")]
+    management: Option<String>,
 }
 
-/// The parts that decide.
-#[derive(Debug, PartialEq, Eq)]
-struct Asked {
-    is_tls: bool,
-    host: String,
-    path: String,
-}
-
-/// The names of an install, as far as its sessions tell them.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Names {
-    connect_host: Option<String>,
-    session_domain: Option<String>,
-}
-
-/// What the host and the path name, in the order in which a worker looks.
-#[derive(Debug, PartialEq, Eq)]
-enum Rule {
-    Subdomain(String),
-    Path(String),
-    /// The connect host, on a path that is no session's.
-    ConnectHost,
-    None,
-}
-
-pub async fn run(mut client: Client, Flags { url }: Flags) -> Outcome {
-    let asked = Asked::of(&url).map_err(Failure::Usage)?;
-    let (names, session) = find(&mut client.api, &asked).await?;
-    let rule = names.rule(&asked);
-    let allowed = match &session {
-        Some(session) => is_allowed(&mut client.api, session).await?,
-        None => None,
+pub async fn run(place: place::Flags, flags: Flags) -> Outcome {
+    let json = place.json;
+    let asked = Asked::of(&flags.url).map_err(Failure::Usage)?;
+    let place = Place::of(&place);
+    let elsewhere = place.as_ref().is_ok_and(|place| !is_here(&place.host));
+    let by_api = match place {
+        Ok(place) => by_api::told(&mut Api::new(place), &flags.url, &asked).await,
+        Err(failure) => Err(failure),
     };
-    let told = told(&url, &asked, &rule, session.as_ref(), allowed);
-    match client.out.json {
+    let by_proxy = by_proxy::told(&flags, elsewhere).await;
+    let told = match (by_api, by_proxy) {
+        (Err(failure), Err(_)) => return Err(failure),
+        (by_api, by_proxy) => put_together(&flags.url, by_api, by_proxy),
+    };
+    match json {
         true => output::write(format!("{told:#}\n").as_bytes()),
         false => output::write(text(&told).as_bytes()),
     }
 }
 
-impl Asked {
-    fn of(url: &str) -> anyhow::Result<Self> {
-        use anyhow::Context;
-        // People leave the scheme out, as browsers do.
-        let whole = if url.contains("://") { url.to_owned() } else { format!("https://{url}") };
-        let uri: Uri = whole.parse().with_context(|| format!("`{url}` is no URL"))?;
-        let is_tls = match uri.scheme_str() {
-            Some("https" | "wss") => true,
-            Some("http" | "ws") => false,
-            _ => anyhow::bail!("`{url}` is no http or https URL"),
-        };
-        let host = uri.host().with_context(|| format!("`{url}` has no host"))?;
-        let host = host.trim_end_matches('.').to_ascii_lowercase();
-        Ok(Self { is_tls, host, path: uri.path().to_owned() })
-    }
-
-    /// The label in the path, without a look at the host.
-    fn label_in_path(&self) -> Option<String> {
-        let rest = self.path.strip_prefix(PATH_PREFIX)?;
-        let label = rest.split('/').next().filter(|label| !label.is_empty())?;
-        Some(label.to_ascii_lowercase())
-    }
-
-    fn label_in_host(&self) -> Option<String> {
-        self.host.split_once('.').map(|(label, _)| label.to_owned())
-    }
+/// Whether it is certain that this name or address is this host's.
+fn is_here(host: &str) -> bool {
+    let address = host.parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
-impl Names {
-    /// Of one session, which tells as many of them as it has routings.
-    fn learn(&mut self, session: &Value) {
-        let host = |way: &str| {
-            let uri: Uri = session["urls"][way].as_str()?.parse().ok()?;
-            Some(uri.host()?.to_ascii_lowercase())
-        };
-        let label = session["label"].as_str().unwrap_or_default();
-        if let Some(host) = host("path") {
-            self.connect_host = Some(host);
-        }
-        let domain = host("subdomain");
-        let domain = domain.and_then(|host| Some(host.strip_prefix(label)?.get(1..)?.to_owned()));
-        self.session_domain = domain.or(self.session_domain.take());
-    }
-
-    /// A name that no session tells is taken to be as the URL has it: nothing speaks against it.
-    fn rule(&self, asked: &Asked) -> Rule {
-        let by_path = || asked.label_in_path().map_or(Rule::ConnectHost, Rule::Path);
-        if self.connect_host.as_ref() == Some(&asked.host) {
-            return by_path();
-        }
-        let (label, parent) = asked.host.split_once('.').unwrap_or((&asked.host, ""));
-        match (&self.session_domain, &self.connect_host) {
-            (Some(domain), _) if domain == parent => Rule::Subdomain(label.to_owned()),
-            (None, Some(connect)) if connect == parent => Rule::Subdomain(label.to_owned()),
-            // Children of the connect host are what installs have unless they say otherwise.
-            (Some(domain), None) if *domain == asked.host => by_path(),
-            (None, None) if asked.label_in_path().is_some() => by_path(),
-            (None, None) => Rule::Subdomain(label.to_owned()),
-            _ => Rule::None,
-        }
-    }
-}
-
-/// By the id that most labels are made of, else by looking through all sessions.
-async fn find(api: &mut Api, asked: &Asked) -> Outcome<(Names, Option<Value>)> {
-    let labels: Vec<_> =
-        [asked.label_in_path(), asked.label_in_host()].into_iter().flatten().collect();
-    let mut names = Names::default();
-    for label in &labels {
-        let id = label.strip_prefix(Label::OF_ID_PREFIX).and_then(|id| SessionId::parse(id).ok());
-        let Some(id) = id else { continue };
-        match api.send(Call::get(SESSIONS, &[id.as_str()])).await {
-            Ok(answer) => {
-                let session = answer.json()?;
-                names.learn(&session);
-                if is_named(&names, asked, &session) {
-                    return Ok((names, Some(session)));
-                }
-            }
-            Err(Failure::Refused(problem)) if problem.status == 404 => {}
-            Err(failure) => return Err(failure),
-        }
-    }
-    let mut candidates = Vec::new();
-    api.pages(
-        || Call::get(SESSIONS, &[]),
-        None,
-        None,
-        |page| {
-            for item in &page.items {
-                let session: Value = serde_json::from_str(item.get()).map_err(Failure::ours)?;
-                names.learn(&session);
-                let label = session["label"].as_str().unwrap_or_default();
-                if labels.iter().any(|one| one == label) {
-                    candidates.push(session);
-                }
-            }
-            Ok(())
-        },
-    )
-    .await?;
-    let session = candidates.into_iter().find(|session| is_named(&names, asked, session));
-    Ok((names, session))
-}
-
-fn is_named(names: &Names, asked: &Asked, session: &Value) -> bool {
-    match names.rule(asked) {
-        Rule::Subdomain(label) | Rule::Path(label) => session["label"] == label,
-        Rule::ConnectHost | Rule::None => false,
-    }
-}
-
-/// None where the token may not know.
-async fn is_allowed(api: &mut Api, session: &Value) -> Outcome<Option<bool>> {
-    let answer = match api.send(Call::get("/v1/workspaces", &[])).await {
-        Ok(answer) => answer.json()?,
-        Err(Failure::Refused(problem)) if problem.status == 403 => return Ok(None),
-        Err(failure) => return Err(failure),
-    };
-    Ok(Some(match answer["allowed"].as_array() {
-        Some(names) => names.contains(&session["workspace"]),
-        None => true,
-    }))
-}
-
-fn told(
-    url: &str,
-    asked: &Asked,
-    rule: &Rule,
-    session: Option<&Value>,
-    allowed: Option<bool>,
-) -> Value {
-    let (word, label) = match rule {
-        Rule::Subdomain(label) => ("subdomain", Some(label)),
-        Rule::Path(label) => ("path", Some(label)),
-        Rule::ConnectHost => ("connect_host", None),
-        Rule::None => ("none", None),
-    };
-    let listener = match asked.is_tls {
-        true => "proxy.https, or proxy.http behind a balancer that ends TLS",
-        false => "proxy.http",
-    };
-    let of = |field: &str| session.map_or(Value::Null, |session| session[field].clone());
-    let offered = session.map(|session| {
-        session["routing"].as_array().is_some_and(|words| words.contains(&json!(word)))
+/// The proxy's answer is that of who has to do it, so it goes before what the API makes of it.
+fn put_together(url: &str, by_api: Outcome<Value>, by_proxy: Result<Value, String>) -> Value {
+    let mut not_asked = Vec::new();
+    let mut told = by_api.unwrap_or_else(|failure| {
+        not_asked.push(format!("the API: {}", failure.text().unwrap_or_default()));
+        json!({ "url": url })
     });
-    json!({
-        "url": url,
-        "listener": listener,
-        "rule": word,
-        "label": label,
-        "session": of("id"),
-        "state": of("state"),
-        "reason": of("reason"),
-        "workspace": of("workspace"),
-        "workspace_allowed": allowed,
-        "routing": of("routing"),
-        "routing_offered": offered,
-        "access": of("access"),
-        "who": session.map(|session| who(session, rule)),
-        "upstream": of("upstream"),
-        "answer": answer(rule, session, offered, allowed),
-    })
-}
-
-fn who(session: &Value, rule: &Rule) -> String {
-    let word = |field: &str| session[field].as_str().unwrap_or_default().to_owned();
-    let owner = word("owner");
-    if let (Rule::Path(_), false) = (rule, word("access") == "private") {
-        let whom = of_policy(session, &owner);
-        return format!("{owner} alone by path, or with access.path_sharing {whom}");
+    match by_proxy {
+        Ok(data_plane) => {
+            told["answer"] = data_plane["answer"]["text"].clone();
+            // What was guessed without it.
+            told["listener"] = Value::Null;
+            told["data_plane"] = data_plane;
+        }
+        Err(why) => {
+            not_asked.push(format!(
+                "a proxy: {why}. Not known: the gate, the decision for a user, quotas and limits, \
+                 the upstream's back-off, the last errors"
+            ));
+            told["data_plane"] = Value::Null;
+        }
     }
-    of_policy(session, &owner)
-}
-
-fn of_policy(session: &Value, owner: &str) -> String {
-    match session["access"].as_str().unwrap_or_default() {
-        "public" => format!("everybody with access.public_sessions, else {owner}"),
-        "workspace" => {
-            let workspace = session["workspace"].as_str().unwrap_or_default();
-            format!("{owner}, and members of the workspace {workspace}")
-        }
-        "users" => {
-            let users = session["allowed_users"].as_array().map(Vec::as_slice).unwrap_or_default();
-            let users: Vec<_> = users.iter().filter_map(Value::as_str).collect();
-            format!("{owner}, and {}", users.join(", "))
-        }
-        _ => owner.to_owned(),
-    }
-}
-
-/// In the order in which a worker decides.
-fn answer(
-    rule: &Rule,
-    session: Option<&Value>,
-    offered: Option<bool>,
-    allowed: Option<bool>,
-) -> String {
-    match (rule, session) {
-        (Rule::None, _) => "404: this host is neither the connect host nor a session's".to_owned(),
-        (Rule::ConnectHost, _) => {
-            "404: the connect host has nothing on this path, but for /_portico/ and /healthz".into()
-        }
-        (_, None) => "404: no session has this label, or 410 if it was deleted lately".to_owned(),
-        (_, Some(_)) if allowed == Some(false) => {
-            "403: the session's workspace is not on the allow-list".to_owned()
-        }
-        (_, Some(_)) if offered == Some(false) => {
-            "404: the session has other routing than this URL's".to_owned()
-        }
-        (_, Some(session)) => match session["state"].as_str().unwrap_or_default() {
-            "running" => {
-                let upstream = session["upstream"].as_str().unwrap_or_default();
-                format!("sent to {upstream}, for who may open it where the gate is closed")
-            }
-            state => format!("a page that says that it is {state}, for who may open it"),
-        },
-    }
+    told["not_asked"] = json!(not_asked);
+    told
 }
 
 fn text(told: &Value) -> String {
-    let mut text = String::new();
+    let mut lines = Vec::new();
+    let last = ["answer", "data_plane", "not_asked"];
     for (name, value) in told.as_object().into_iter().flatten() {
-        let value = match value {
-            Value::Null => continue,
-            Value::String(text) => text.clone(),
-            Value::Bool(true) => "yes".to_owned(),
-            Value::Bool(false) => "no".to_owned(),
-            Value::Array(items) => {
-                let items: Vec<_> = items.iter().filter_map(Value::as_str).collect();
-                items.join(", ")
-            }
-            other => other.to_string(),
-        };
-        let name = name.replace('_', " ");
+        if !last.contains(&name.as_str()) {
+            lines.extend(shown(value).map(|value| (name.replace('_', " "), value)));
+        }
+    }
+    // Of the API it would be there, if only with nothing in it.
+    if told.get("session").is_none() {
+        lines.extend(by_proxy::facts(&told["data_plane"]));
+    }
+    lines.extend(by_proxy::lines(&told["data_plane"]));
+    lines.extend(shown(&told["answer"]).map(|answer| ("answer".to_owned(), answer)));
+    for reason in told["not_asked"].as_array().into_iter().flatten() {
+        lines.extend(shown(reason).map(|reason| ("not asked".to_owned(), reason)));
+    }
+    let mut text = String::new();
+    for (name, value) in lines {
         let _ = writeln!(text, "{}", clean(&format!("{name:<18} {value}")));
     }
     text
+}
+
+/// None where there is nothing to say.
+fn shown(value: &Value) -> Option<String> {
+    Some(match value {
+        Value::Null => return None,
+        Value::String(text) => text.clone(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().filter_map(Value::as_str).collect();
+            items.join(", ")
+        }
+        other => other.to_string(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn names(session: Value) -> Names {
-        let mut names = Names::default();
-        names.learn(&session);
-        names
-    }
-
-    fn rule(names: &Names, url: &str) -> Rule {
-        names.rule(&Asked::of(url).unwrap())
+    #[test]
+    fn who_was_not_asked_is_said_and_a_proxy_has_the_last_word() {
+        let api = || Ok(json!({ "url": "u", "answer": "of the API", "listener": "proxy.http" }));
+        let proxy = || Ok(json!({ "answer": { "text": "of the proxy" } }));
+        let away = || Err(Failure::Unreachable(anyhow::anyhow!("nobody there")));
+        let both = put_together("u", api(), proxy());
+        assert_eq!((&both["answer"], &both["not_asked"]), (&json!("of the proxy"), &json!([])));
+        let one = put_together("u", api(), Err("it is off".to_owned()));
+        assert_eq!((&one["answer"], &one["data_plane"]), (&json!("of the API"), &Value::Null));
+        assert!(text(&one).contains("not asked          a proxy: it is off."), "{}", text(&one));
+        let other = put_together("u", away(), proxy());
+        assert_eq!(other["not_asked"], json!(["the API: nobody there"]));
+        assert_eq!(other["answer"], "of the proxy");
+        let alone = json!({ "data_plane": { "session": { "id": "one" } } });
+        assert_eq!(text(&alone), "session            one\n");
     }
 
     #[test]
-    fn a_url_is_read_as_a_worker_reads_it() {
-        let children = names(json!({ "label": "a1", "urls": {
-            "subdomain": "https://a1.connect.example.com/",
-            "path": "https://connect.example.com/_studio/a1/",
-        }}));
-        let siblings = names(json!({ "label": "a1", "urls": {
-            "subdomain": "https://a1.studios.example.com/",
-            "path": "https://connect.studios.example.com/_studio/a1/",
-        }}));
-        let label = || "a1".to_owned();
-        for (names, url, expected) in [
-            (&children, "https://A1.connect.example.com/x", Rule::Subdomain(label())),
-            (&children, "a1.connect.example.com:443", Rule::Subdomain(label())),
-            (&children, "https://connect.example.com/_studio/a1", Rule::Path(label())),
-            (&children, "https://connect.example.com/lab", Rule::ConnectHost),
-            (&children, "https://a.b.connect.example.com/", Rule::None),
-            (&children, "https://example.com/_studio/a1/", Rule::None),
-            (&siblings, "https://a1.studios.example.com", Rule::Subdomain(label())),
-            (&siblings, "https://connect.studios.example.com/_studio/a1/", Rule::Path(label())),
-        ] {
-            assert_eq!(rule(names, url), expected, "{url}");
-        }
-        assert!(Asked::of("ftp://connect.example.com").is_err());
+    fn this_host_is_known_by_its_loopback() {
+        assert!(is_here("127.0.0.1") && is_here("localhost") && is_here("::1"));
+        assert!(!is_here("portico.example.com") && !is_here("10.0.0.7"));
     }
 }

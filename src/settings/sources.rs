@@ -64,12 +64,22 @@ fn argument(key: &'static Key) -> Option<Arg> {
 
 impl Sources {
     pub fn of_process(matches: &ArgMatches) -> Self {
+        let flags = KEYS
+            .iter()
+            .filter(|key| key.flag().is_some())
+            .filter_map(|key| Some((key, matches.get_one::<String>(key.name)?.clone())));
+        let file = matches.get_one::<PathBuf>(FILE_FLAG).cloned();
+        Self { flags: flags.collect(), ..Self::with_file(file) }
+    }
+
+    /// For a subcommand that has no flags for settings.
+    pub fn of_environment() -> Self {
+        Self::with_file(None)
+    }
+
+    /// The environment, and this file or else the one that the environment names.
+    fn with_file(file: Option<PathBuf>) -> Self {
         let mut sources = Sources {
-            flags: KEYS
-                .iter()
-                .filter(|key| key.flag().is_some())
-                .filter_map(|key| Some((key, matches.get_one::<String>(key.name)?.clone())))
-                .collect(),
             environment: std::env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
                 // A name that is ours with a value that is not UTF-8 is wrong, not absent.
@@ -78,8 +88,7 @@ impl Sources {
             ..Sources::default()
         };
         let by_environment = || std::env::var_os(FILE_ENVIRONMENT).filter(|path| !path.is_empty());
-        let by_flag = matches.get_one::<PathBuf>(FILE_FLAG).cloned();
-        if let Some(path) = by_flag.or_else(|| by_environment().map(PathBuf::from)) {
+        if let Some(path) = file.or_else(|| by_environment().map(PathBuf::from)) {
             sources.read(&path);
         }
         sources

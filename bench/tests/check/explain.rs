@@ -1,4 +1,7 @@
-//! `portico explain`: what becomes of a URL, compared with what becomes of it.
+//! `portico explain`: what becomes of a URL, compared with what becomes of it. Here by the API
+//! alone, below with a proxy.
+
+mod by_proxy;
 
 use std::process::Command;
 
@@ -10,6 +13,7 @@ use serde_json::{Value, json};
 fn explain(world: &World, url: &str, json: bool) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portico"));
     command.args(["explain", url, "--api", &format!("http://{}", world.control)]);
+    command.args(["--management", "off"]);
     command.args(json.then_some("--json")).env("PORTICO_TOKEN", TOKEN);
     let output = command.output().expect("it runs");
     assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -66,6 +70,8 @@ fn every_answer_is_the_one_that_a_client_has() {
 
     let said = explain(&world, &host("aone"), false);
     assert!(said.contains("who                ada, and bob"), "{said}");
+    let not_asked = "not asked          a proxy: --management is off. Not known: the gate";
+    assert!(said.contains(not_asked), "{said}");
     world.patch(&both, &json!({ "state": "stopped", "reason": "it was idle" }));
     eventually("it is stopped", || {
         let status = Client::connect(world.http).get(&both.host, "/").status;
