@@ -14,8 +14,10 @@ mod edge;
 mod refused;
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use portico_core::activity::request::RequestKind;
@@ -30,7 +32,8 @@ use crate::accounting::Side;
 use crate::io::{Chunk, Socket};
 use crate::metrics::labels::Direction;
 use crate::pages::{Form, Page};
-use crate::relay::Relay;
+use crate::presence::Present;
+use crate::relay::{Course, Relay};
 use crate::stream::Stream;
 use crate::watch::{Phase, Watched};
 use crate::worker::{Entrance, Worker};
@@ -101,26 +104,42 @@ pub(crate) async fn serve(
         // A task of its own: an upgraded connection may be idle for days, and need not keep the
         // memory of one that serves requests.
         // On the heap by itself, because tasks are padded to whole pairs of cache lines.
-        let relayed = Box::pin(relay_to_its_end(relay, journal, watched, ended));
-        tokio::task::spawn_local(relayed);
+        tokio::task::spawn_local(Box::pin(Relaying::begin(relay, journal, watched, ended)));
     }
 }
 
-#[expect(clippy::manual_async_fn, reason = "it would keep a second place for its arguments")]
-fn relay_to_its_end(
+/// A relay to its end, and what ends with it.
+struct Relaying {
     relay: Relay,
     journal: RelayJournal,
+    // Dropped in this order. The slot before the count: who is told of the end counts what is left.
+    _present: Option<Box<Present>>,
     watched: Watched,
     ended: Ended,
-) -> impl Future<Output = ()> {
-    async move {
-        let present = watched.watch.present(&ended.0.shared.presence);
-        let relayed = relay.run(&ended.0, &watched.watch, journal.entered.as_deref()).await;
+}
+
+impl Relaying {
+    fn begin(relay: Relay, journal: RelayJournal, watched: Watched, ended: Ended) -> Self {
+        let _present = watched.watch.present(&ended.0.shared.presence);
+        relay.begin(&ended.0, &watched.watch);
+        Self { relay, journal, _present, watched, ended }
+    }
+}
+
+impl Future for Relaying {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let Self { relay, journal, watched, ended, .. } = self.get_mut();
+        let course = Course {
+            watch: &watched.watch,
+            counters: &ended.0.counters,
+            entered: journal.entered.as_deref(),
+            clock: &ended.0.watches,
+        };
+        let relayed = ready!(relay.poll(&course, context));
         journal.ended(&ended.0, relayed);
-        drop(present);
-        // The slot first: who is told of the end counts what is left.
-        drop(watched);
-        drop(ended);
+        Poll::Ready(())
     }
 }
 

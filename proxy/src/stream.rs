@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::io::{Chunk, Recv, Send, Socket, StableBytes};
+use crate::io::{Chunk, Recv, RecvState, Send, SendState, Socket, StableBytes};
 use crate::tls::TlsStream;
 
 #[derive(Clone)]
@@ -25,6 +25,20 @@ pub(crate) enum StreamRecv<'a> {
 pub(crate) enum StreamSend<'a, B: StableBytes> {
     Plain(Send<'a, B>),
     Tls(Pin<Box<dyn Future<Output = (io::Result<()>, B)> + 'a>>),
+}
+
+/// A receive as far as it has come, apart from its stream.
+#[must_use]
+pub(crate) enum StreamRecvState {
+    Plain(RecvState),
+    Tls(Pin<Box<dyn Future<Output = io::Result<Chunk>>>>),
+}
+
+/// The same of a send.
+#[must_use]
+pub(crate) enum StreamSendState<B: StableBytes> {
+    Plain(SendState<B>),
+    Tls(Pin<Box<dyn Future<Output = (io::Result<()>, B)>>>),
 }
 
 impl Future for StreamRecv<'_> {
@@ -70,6 +84,50 @@ impl Stream {
         match self {
             Stream::Plain(socket) => StreamSend::Plain(socket.send_more(bytes)),
             Stream::Tls(tls) => StreamSend::Tls(Box::pin(tls.send(bytes))),
+        }
+    }
+
+    /// For [`Stream::poll_recv`], with this one until it is done.
+    pub(crate) fn recv_state(&self) -> StreamRecvState {
+        match self {
+            Stream::Plain(_) => StreamRecvState::Plain(RecvState::default()),
+            Stream::Tls(tls) => {
+                let tls = tls.clone();
+                StreamRecvState::Tls(Box::pin(async move { tls.recv().await }))
+            }
+        }
+    }
+
+    pub(crate) fn poll_recv(
+        &self,
+        state: &mut StreamRecvState,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<Chunk>> {
+        match state {
+            StreamRecvState::Plain(state) => self.socket().poll_recv(state, context),
+            StreamRecvState::Tls(recv) => recv.as_mut().poll(context),
+        }
+    }
+
+    /// For [`Stream::poll_send`], with this one until it is done.
+    pub(crate) fn send_state<B: StableBytes>(&self, bytes: B) -> StreamSendState<B> {
+        match self {
+            Stream::Plain(_) => StreamSendState::Plain(SendState::new(bytes)),
+            Stream::Tls(tls) => {
+                let tls = tls.clone();
+                StreamSendState::Tls(Box::pin(async move { tls.send(bytes).await }))
+            }
+        }
+    }
+
+    pub(crate) fn poll_send<B: StableBytes>(
+        &self,
+        state: &mut StreamSendState<B>,
+        context: &mut Context<'_>,
+    ) -> Poll<(io::Result<()>, B)> {
+        match state {
+            StreamSendState::Plain(state) => self.socket().poll_send(state, context),
+            StreamSendState::Tls(send) => send.as_mut().poll(context),
         }
     }
 

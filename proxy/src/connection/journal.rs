@@ -120,8 +120,8 @@ pub(super) struct RelayJournal {
 
 impl RelayJournal {
     /// The relay has ended.
-    pub(super) fn ended(self, worker: &Worker, relayed: Relayed) {
-        if let (Some(logged), Some(log)) = (self.entry, &worker.log) {
+    pub(super) fn ended(&mut self, worker: &Worker, relayed: Relayed) {
+        if let (Some(logged), Some(log)) = (self.entry.take(), &worker.log) {
             let (mut entry, begun) = *logged;
             entry.status = 101;
             entry.bytes_in += relayed.from_client;

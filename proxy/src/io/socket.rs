@@ -49,20 +49,37 @@ impl InnerKind {
     }
 }
 
+/// A receive as far as it has come, apart from its socket: for who keeps both in one place.
+#[must_use]
+#[derive(Default)]
+pub(crate) struct RecvState(Receiving);
+
+/// The same of a send; it owns the bytes.
+#[must_use]
+pub(crate) struct SendState<B: StableBytes> {
+    state: Sending<B>,
+    sent: usize,
+    flags: i32,
+}
+
+impl<B: StableBytes> SendState<B> {
+    pub(crate) fn new(bytes: B) -> Self {
+        Self { state: Sending::Begin(bytes), sent: 0, flags: 0 }
+    }
+}
+
 /// A receive in flight; to be awaited to its end.
 #[must_use]
 pub(crate) struct Recv<'a> {
-    socket: &'a Inner,
-    state: Receiving,
+    socket: &'a Socket,
+    state: RecvState,
 }
 
 /// A send in flight; to be awaited to its end.
 #[must_use]
 pub(crate) struct Send<'a, B: StableBytes> {
-    socket: &'a Inner,
-    state: Sending<B>,
-    sent: usize,
-    flags: i32,
+    socket: &'a Socket,
+    state: SendState<B>,
 }
 
 impl Future for Recv<'_> {
@@ -70,14 +87,7 @@ impl Future for Recv<'_> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let received = ready!(match &this.socket.kind {
-            InnerKind::Uring(socket) => socket.poll_recv(&mut this.state, context),
-            InnerKind::Epoll(socket) => socket.poll_recv(context),
-        });
-        if let Ok(chunk) = &received {
-            this.socket.counting.received(chunk.len());
-        }
-        Poll::Ready(received)
+        this.socket.poll_recv(&mut this.state, context)
     }
 }
 
@@ -86,25 +96,7 @@ impl<B: StableBytes> Future for Send<'_, B> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let counting = &this.socket.counting;
-        let socket = match &this.socket.kind {
-            InnerKind::Uring(socket) => {
-                let (state, sent) = (&mut this.state, &mut this.sent);
-                let done = ready!(socket.poll_send(state, sent, this.flags, context));
-                counting.sent(this.sent);
-                return Poll::Ready(done);
-            }
-            InnerKind::Epoll(socket) => socket,
-        };
-        let Sending::Begin(bytes) = &this.state else {
-            panic!("a send was polled after it was done");
-        };
-        let result = ready!(socket.poll_send(bytes.bytes(), &mut this.sent, this.flags, context));
-        counting.sent(this.sent);
-        match std::mem::replace(&mut this.state, Sending::Done) {
-            Sending::Begin(bytes) => Poll::Ready((result, bytes)),
-            Sending::InFlight(_) | Sending::Done => unreachable!("epoll has nothing in flight"),
-        }
+        this.socket.poll_send(&mut this.state, context)
     }
 }
 
@@ -169,17 +161,60 @@ impl Socket {
 
     /// Waits for bytes without holding a buffer. An empty chunk is the end of the stream.
     pub(crate) fn recv(&self) -> Recv<'_> {
-        Recv { socket: &self.0, state: Receiving::default() }
+        Recv { socket: self, state: RecvState::default() }
     }
 
     /// Sends all of `bytes`, and gives them back.
     pub(crate) fn send<B: StableBytes>(&self, bytes: B) -> Send<'_, B> {
-        Send { socket: &self.0, state: Sending::Begin(bytes), sent: 0, flags: 0 }
+        Send { socket: self, state: SendState::new(bytes) }
     }
 
     /// As `send`, telling the kernel that more follows at once, so that it fills its segments.
     pub(crate) fn send_more<B: StableBytes>(&self, bytes: B) -> Send<'_, B> {
-        Send { flags: libc::MSG_MORE, ..self.send(bytes) }
+        let flags = libc::MSG_MORE;
+        Send { socket: self, state: SendState { flags, ..SendState::new(bytes) } }
+    }
+
+    /// [`Socket::recv`] for who keeps its state; with one state until it is done.
+    pub(crate) fn poll_recv(
+        &self,
+        RecvState(state): &mut RecvState,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<Chunk>> {
+        let received = ready!(match &self.0.kind {
+            InnerKind::Uring(socket) => socket.poll_recv(state, context),
+            InnerKind::Epoll(socket) => socket.poll_recv(context),
+        });
+        if let Ok(chunk) = &received {
+            self.0.counting.received(chunk.len());
+        }
+        Poll::Ready(received)
+    }
+
+    /// [`Socket::send`] in the same way.
+    pub(crate) fn poll_send<B: StableBytes>(
+        &self,
+        SendState { state, sent, flags }: &mut SendState<B>,
+        context: &mut Context<'_>,
+    ) -> Poll<(io::Result<()>, B)> {
+        let Inner { counting, kind } = &*self.0;
+        let socket = match kind {
+            InnerKind::Uring(socket) => {
+                let done = ready!(socket.poll_send(state, sent, *flags, context));
+                counting.sent(*sent);
+                return Poll::Ready(done);
+            }
+            InnerKind::Epoll(socket) => socket,
+        };
+        let Sending::Begin(bytes) = &*state else {
+            panic!("a send was polled after it was done");
+        };
+        let result = ready!(socket.poll_send(bytes.bytes(), sent, *flags, context));
+        counting.sent(*sent);
+        match std::mem::replace(state, Sending::Done) {
+            Sending::Begin(bytes) => Poll::Ready((result, bytes)),
+            Sending::InFlight(_) | Sending::Done => unreachable!("epoll has nothing in flight"),
+        }
     }
 
     /// Ends one or both directions. Operations in flight in that direction complete.
