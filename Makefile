@@ -15,7 +15,7 @@ OF_PODMAN = --format docker \
 	--build-arg BUILDPLATFORM=linux/$(subst x86_64,amd64,$(subst aarch64,arm64,$(shell uname -m)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench micro fuzz api-fuzz simulate tools build ebpf ebpf-check watch charts image image-test \
+.PHONY: help demo test lint bench bench-guard micro fuzz api-fuzz simulate tools build ebpf ebpf-check watch charts image image-test \
 	sbom deb
 
 help: ## This list
@@ -55,6 +55,10 @@ bench: ## Compare with HAProxy and nginx on this machine; writes bench/RESULTS.m
 micro: ## What is measured in nanoseconds and bytes: criterion, and the weight of a million routes
 	@$(INSTALL) build
 	cd bench/micro && cargo bench && cargo run --release
+
+bench-guard: ## Count the hot path's instructions, and fail where one grew (ACCEPT='why' puts it on record)
+	@$(INSTALL) build valgrind
+	cd bench/micro && cargo run --quiet --release --bin portico-guard $(if $(ACCEPT),-- --accept "$(ACCEPT)")
 
 fuzz: ## Fuzz heads and bodies (needs a nightly toolchain and cargo-fuzz)
 	@$(INSTALL) fuzz

@@ -120,6 +120,7 @@ needs() {
       need haproxy haproxy
       need nginx nginx
       ;;
+    valgrind) need valgrind valgrind ;;
     redis) need redis-server redis-server ;;
     prometheus)
       need promtool prometheus
@@ -146,7 +147,7 @@ needs() {
       done_before kubernetes-validate "$KUBERNETES_VALIDATE_VERSION" || need_python
       ;;
     *) fail "unknown: $1 (build, lint, deny, redis, jupyter, code-server, oidc-provider, chromium," \
-        "opponents, fuzz, schemathesis, ebpf, prometheus, helm, deb, sbom)" ;;
+        "opponents, fuzz, schemathesis, ebpf, prometheus, helm, deb, sbom, valgrind)" ;;
   esac
 }
 
@@ -184,6 +185,8 @@ quiet() {
 }
 
 build() { :; }
+
+valgrind() { :; }
 
 lint() {
   if has_lint; then return; fi

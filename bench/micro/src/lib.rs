@@ -1,4 +1,7 @@
-//! Route tables of any size, as an install of that many sessions would have them.
+//! The steps of the hot path, and route tables of any size, as an install of that many sessions
+//! would have them.
+
+pub mod steps;
 
 use portico_core::label::SessionId;
 use portico_core::route::{Change, RouteTable};
