@@ -49,9 +49,21 @@ pub enum Field {
 
 pub fn classify(name: &[u8]) -> Field {
     match exactly(name) {
-        Field::Other if name.contains(&b'_') => lookalike(name),
+        Field::Other if has_underscore(name) => lookalike(name),
         field => field,
     }
+}
+
+/// Eight bytes at a time: asked of nearly every field, most of which are longer than that.
+fn has_underscore(name: &[u8]) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let Some(last) = name.last_chunk::<8>() else { return name.contains(&b'_') };
+    // The last eight may have been looked at in part.
+    let eights = name.as_chunks::<8>().0.iter().chain(std::iter::once(last));
+    eights.map(|eight| u64::from_ne_bytes(*eight) ^ (ONES * u64::from(b'_'))).any(|eight| {
+        // A byte that became zero is the only one whose borrow reaches its own highest bit.
+        eight.wrapping_sub(ONES) & !eight & (ONES << 7) != 0
+    })
 }
 
 fn lookalike(name: &[u8]) -> Field {
@@ -214,6 +226,22 @@ mod tests {
             ("my_field", Field::Other),
         ] {
             assert_eq!(classify(name.as_bytes()), field, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_underscore_is_found_wherever_it_is() {
+        for length in 0..40 {
+            // Neighbours of `_` in the code, and bytes that a borrow could make look like it.
+            for other in [b'^', b'`', 0x5f ^ 0x80, 0, 0xff] {
+                let mut name = vec![other; length];
+                assert!(!has_underscore(&name), "{length} {other}");
+                for at in 0..length {
+                    name[at] = b'_';
+                    assert!(has_underscore(&name), "{length} {other} {at}");
+                    name[at] = other;
+                }
+            }
         }
     }
 

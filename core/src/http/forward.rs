@@ -4,6 +4,7 @@ use super::client::{Client, Trust};
 use super::cookie;
 use super::decide::By;
 use super::field::{self, Field};
+use super::head::write_field;
 use super::request::{BodyLength, Request};
 use crate::activity::request::message_rules;
 use crate::domain::Scheme;
@@ -140,20 +141,16 @@ fn copy_field<'b>(
             // A prefix is ours to say, whoever claims one.
             let prefix = header.name.eq_ignore_ascii_case("x-forwarded-prefix");
             if trust == Trust::Proxy && !prefix {
-                write_field(out, header.name, header.value);
+                request.copy(header, out);
             }
         }
-        Field::Cookie => match cookie::without_ours(header.value) {
-            None => write_field(out, header.name, header.value),
-            Some(rest) if rest.is_empty() => {}
-            Some(rest) => write_field(out, header.name, &rest),
-        },
+        Field::Cookie if cookie::has_ours(header.value) => write_cookies(out, header),
         // What ends a body or names the user is not the client's to strip by listing it.
-        Field::ContentLength => write_field(out, header.name, header.value),
+        Field::Cookie | Field::ContentLength => request.copy(header, out),
         // HTTP/1.0 has no expectations (RFC 9110 §10.1.1), and the tool is asked in HTTP/1.1.
         Field::Expect => {
             if request.expects_continue {
-                write_field(out, header.name, header.value);
+                request.copy(header, out);
             }
         }
         Field::Other
@@ -168,10 +165,24 @@ fn copy_field<'b>(
         | Field::OriginWide
         | Field::Trailer => {
             if !(listed && is_listed(request, header.name)) {
-                write_field(out, header.name, header.value);
+                request.copy(header, out);
             }
         }
     }
+}
+
+/// Without ours; without the field where nothing is left of it.
+fn write_cookies(out: &mut Vec<u8>, header: &httparse::Header<'_>) {
+    let mut pairs = cookie::without_ours(header.value);
+    let Some(first) = pairs.next() else { return };
+    out.extend_from_slice(header.name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(first);
+    for pair in pairs {
+        out.extend_from_slice(b"; ");
+        out.extend_from_slice(pair);
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 fn write_forwarding(
@@ -258,13 +269,6 @@ fn is_listed(request: &Request<'_, '_>, name: &str) -> bool {
             .filter(|(kind, _)| *kind == Field::Connection)
             .flat_map(|(_, header)| field::list(header.value))
             .any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
-}
-
-fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]

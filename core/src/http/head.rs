@@ -53,6 +53,35 @@ pub fn extent(buffer: &[u8], scanned: usize) -> Extent {
     Extent::Incomplete
 }
 
+/// Appends a field of a head to another. Nearly all are written as we would write them, and such a
+/// line is copied whole.
+pub(super) fn copy_field(head: &[u8], field: &httparse::Header<'_>, out: &mut Vec<u8>) {
+    match line(head, field) {
+        Some(line) => out.extend_from_slice(line),
+        None => write_field(out, field.name, field.value),
+    }
+}
+
+/// `name: value` and its end, where it stands in `head` just so.
+fn line<'h>(head: &'h [u8], field: &httparse::Header<'_>) -> Option<&'h [u8]> {
+    let at = |part: &[u8]| (part.as_ptr() as usize).checked_sub(head.as_ptr() as usize);
+    let (name, value) = (at(field.name.as_bytes())?, at(field.value)?);
+    let (colon, end) = (name + field.name.len(), value + field.value.len());
+    let is_so = value == colon + 2
+        && head.get(colon..value)? == b": "
+        && head.get(end..end + 2)? == b"\r\n";
+    is_so.then(|| &head[name..end + 2])
+}
+
+/// Appends a field of our own.
+pub(super) fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
 fn too_large(buffer: &[u8]) -> Extent {
     if first_line_is_too_long(buffer) { Extent::FirstLineTooLong } else { Extent::TooLarge }
 }
@@ -83,6 +112,30 @@ mod tests {
         assert_eq!(extent(b"GET / HTTP/1.1\n", 0), Extent::BareLineFeed);
         assert_eq!(extent(b"\n", 0), Extent::BareLineFeed);
         assert_eq!(extent(b"GET / HTTP/1.1\r\nA: b\n\r\n", 0), Extent::BareLineFeed);
+    }
+
+    #[test]
+    fn a_field_is_copied_as_it_would_be_written() {
+        for (given, copied) in [
+            (&b"GET / HTTP/1.1\r\nA: b\r\n\r\n"[..], &b"A: b\r\n"[..]),
+            (b"GET / HTTP/1.1\r\nA:b\r\n\r\n", b"A: b\r\n"),
+            (b"GET / HTTP/1.1\r\nA:  b c\t \r\n\r\n", b"A: b c\r\n"),
+            (b"GET / HTTP/1.1\r\nA:\tb\r\n\r\n", b"A: b\r\n"),
+            (b"GET / HTTP/1.1\r\nA:\r\n\r\n", b"A: \r\n"),
+            (b"GET / HTTP/1.1\r\nA: \r\n\r\n", b"A: \r\n"),
+        ] {
+            let mut space = [httparse::EMPTY_HEADER; 1];
+            let mut request = httparse::Request::new(&mut space);
+            assert!(request.parse(given).unwrap().is_complete());
+            let mut out = Vec::new();
+            copy_field(given, &request.headers[0], &mut out);
+            assert_eq!(out, copied);
+            // What is no part of the head is written all the same.
+            let foreign = httparse::Header { name: "A", value: b"b" };
+            out.clear();
+            copy_field(given, &foreign, &mut out);
+            assert_eq!(out, b"A: b\r\n");
+        }
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub struct Request<'h, 'b> {
     pub authority: &'b str,
     /// `authority` without port; empty only for HTTP/1.0 without a `Host`.
     pub host: &'b str,
+    /// The head itself.
+    head: &'b [u8],
     pub fields: &'h [Header<'b>],
     kinds: [Field; limits::HEAD_FIELDS_MAX],
     pub body: BodyLength,
@@ -96,12 +98,17 @@ impl<'h, 'b> Request<'h, 'b> {
             return Err(Refusal::Malformed);
         }
         let version = if version == 0 { Version::Http10 } else { Version::Http11 };
-        judge(method, target, version, parsed.headers, bytes).map(Some)
+        judge(method, target, version, parsed.headers, &buffer[..bytes]).map(Some)
     }
 
     /// The fields with what they are, in the order in which they came.
     pub fn classified(&self) -> impl Iterator<Item = (Field, &Header<'b>)> {
         self.kinds.iter().copied().zip(self.fields)
+    }
+
+    /// Appends a field as it came.
+    pub(super) fn copy(&self, header: &Header<'b>, out: &mut Vec<u8>) {
+        head::copy_field(self.head, header, out);
     }
 
     pub fn path(&self) -> &'b str {
@@ -143,7 +150,7 @@ fn judge<'h, 'b>(
     target: &'b str,
     version: Version,
     fields: &'h [Header<'b>],
-    bytes: usize,
+    head: &'b [u8],
 ) -> Result<Request<'h, 'b>, Refusal> {
     let mut kinds = [Field::Other; limits::HEAD_FIELDS_MAX];
     let mut facts = Facts::default();
@@ -161,7 +168,7 @@ fn judge<'h, 'b>(
     };
     let (target, target_authority) = origin_form(method, target)?;
     let authority = authority(facts.host, target_authority, version)?;
-    let path_bytes = target.find('?').unwrap_or(target.len());
+    let path_bytes = memchr::memchr(b'?', target.as_bytes()).unwrap_or(target.len());
     // A body before the switch, or a switch to HTTP/2 in clear text, is not granted: the field is
     // dropped and the request goes on without it (RFC 9110 §7.8).
     let upgrade = facts.upgrade.filter(|protocol| {
@@ -178,13 +185,14 @@ fn judge<'h, 'b>(
         version,
         authority,
         host: host_of(authority),
+        head,
         fields,
         kinds,
         body,
         persistent: !facts.close && (version == Version::Http11 || facts.keep_alive),
         upgrade: upgrade.and_then(|protocol| std::str::from_utf8(protocol).ok()),
         expects_continue: facts.expects_continue && version == Version::Http11,
-        bytes,
+        bytes: head.len(),
     })
 }
 
@@ -317,7 +325,7 @@ fn host_of(authority: &str) -> &str {
     if authority.starts_with('[') {
         return authority.find(']').map_or(authority, |end| &authority[..=end]);
     }
-    authority.find(':').map_or(authority, |colon| &authority[..colon])
+    memchr::memchr(b':', authority.as_bytes()).map_or(authority, |colon| &authority[..colon])
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use httparse::{Header, Status};
 use super::cookie::{self, SetCookie};
 use super::field::{self, Field};
 use super::frames;
-use super::head::{self, Extent, FieldSpace};
+use super::head::{self, Extent, FieldSpace, write_field};
 use super::refusal::GatewayFault;
 use super::request::{BodyLength, Version, content_length};
 use crate::limits;
@@ -15,6 +15,8 @@ use crate::upstream::Upstream;
 pub struct Response<'h, 'b> {
     pub status: u16,
     reason: &'b str,
+    /// The head itself.
+    head: &'b [u8],
     fields: &'h [Header<'b>],
     kinds: [Field; limits::HEAD_FIELDS_MAX],
     /// By the head alone; a response to HEAD has none whatever this says.
@@ -99,7 +101,8 @@ impl<'h, 'b> Response<'h, 'b> {
         if !(100..=599).contains(&status) {
             return Err(GatewayFault::Head);
         }
-        judge(status, version, parsed.reason.unwrap_or_default(), parsed.headers, bytes).map(Some)
+        judge(status, version, parsed.reason.unwrap_or_default(), parsed.headers, &buffer[..bytes])
+            .map(Some)
     }
 
     fn classified(&self) -> impl Iterator<Item = (Field, &Header<'b>)> {
@@ -123,7 +126,7 @@ impl<'h, 'b> Response<'h, 'b> {
                 | Field::Proxy
                 | Field::Ours
                 | Field::Lookalike => {}
-                Field::SetCookie => write_cookie(out, header, rules, &mut dropped),
+                Field::SetCookie => self.write_cookie(out, header, rules, &mut dropped),
                 Field::Location | Field::ContentLocation => write_location(out, header, rules),
                 // Not in an answer that has no content by its status (RFC 9110 §8.6): who reads it
                 // there takes the next answer for content.
@@ -132,9 +135,9 @@ impl<'h, 'b> Response<'h, 'b> {
                 Field::AccessControl if rules.guard.is_some_and(|g| g.origin.is_some()) => {}
                 Field::ContentSecurityPolicy if rules.guard.is_some() => {}
                 Field::ContentLength if matches!(self.status, 100..=199 | 204) => {}
-                Field::ContentLength => write_field(out, header.name, header.value),
+                Field::ContentLength => self.copy(header, out),
                 _ if listed && self.is_listed(header.name) => {}
-                _ => write_field(out, header.name, header.value),
+                _ => self.copy(header, out),
             }
         }
         if let Some(guard) = &rules.guard
@@ -147,6 +150,26 @@ impl<'h, 'b> Response<'h, 'b> {
         dropped
     }
 
+    /// Appends a field as it came.
+    fn copy(&self, header: &Header<'b>, out: &mut Vec<u8>) {
+        head::copy_field(self.head, header, out);
+    }
+
+    fn write_cookie(
+        &self,
+        out: &mut Vec<u8>,
+        header: &Header<'b>,
+        rules: &Rules<'_>,
+        dropped: &mut Dropped,
+    ) {
+        match cookie::set_cookie(header.value, rules.host, rules.prefix, rules.stripped) {
+            SetCookie::Pass => self.copy(header, out),
+            SetCookie::Narrowed(value) => write_field(out, header.name, &value),
+            SetCookie::DropDomain => dropped.cookies_by_domain += 1,
+            SetCookie::DropName => dropped.cookies_by_name += 1,
+        }
+    }
+
     fn write_guard(&self, out: &mut Vec<u8>, guard: &Guard<'_>) {
         let mut policies =
             self.classified().filter(|(kind, _)| *kind == Field::ContentSecurityPolicy);
@@ -157,8 +180,9 @@ impl<'h, 'b> Response<'h, 'b> {
             write_field(out, header.name, &policy);
         }
         if !framed {
-            let policy = format!("frame-ancestors {}", guard.frame_ancestors);
-            write_field(out, "Content-Security-Policy", policy.as_bytes());
+            out.extend_from_slice(b"Content-Security-Policy: frame-ancestors ");
+            out.extend_from_slice(guard.frame_ancestors.as_bytes());
+            out.extend_from_slice(b"\r\n");
         }
         if let Some(origin) = guard.origin {
             write_field(out, "Access-Control-Allow-Origin", origin.as_bytes());
@@ -203,7 +227,7 @@ fn judge<'h, 'b>(
     version: u8,
     reason: &'b str,
     fields: &'h [Header<'b>],
-    bytes: usize,
+    head: &'b [u8],
 ) -> Result<Response<'h, 'b>, GatewayFault> {
     let mut kinds = [Field::Other; limits::HEAD_FIELDS_MAX];
     let (mut length, mut chunked, mut close, mut keep_alive) = (None, false, false, false);
@@ -244,7 +268,7 @@ fn judge<'h, 'b>(
     // A 204 that speaks of content may well be followed by it.
     let contradicts = status == 204 && (chunked || length.is_some_and(|length| length > 0));
     let persistent = !close && !contradicts && (version == 1 || keep_alive);
-    Ok(Response { status, reason, fields, kinds, body, persistent, bytes })
+    Ok(Response { status, reason, head, fields, kinds, body, persistent, bytes: head.len() })
 }
 
 fn lists_a_field(connection: &[u8]) -> bool {
@@ -261,22 +285,6 @@ fn write_status_line(out: &mut Vec<u8>, status: u16, reason: &str) {
     out.extend_from_slice(&[digit(status / 100), digit(status / 10), digit(status), b' ']);
     out.extend_from_slice(reason.as_bytes());
     out.extend_from_slice(b"\r\n");
-}
-
-fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
-}
-
-fn write_cookie(out: &mut Vec<u8>, header: &Header<'_>, rules: &Rules<'_>, dropped: &mut Dropped) {
-    match cookie::set_cookie(header.value, rules.host, rules.prefix, rules.stripped) {
-        SetCookie::Pass => write_field(out, header.name, header.value),
-        SetCookie::Narrowed(value) => write_field(out, header.name, &value),
-        SetCookie::DropDomain => dropped.cookies_by_domain += 1,
-        SetCookie::DropName => dropped.cookies_by_name += 1,
-    }
 }
 
 /// A tool that does not know where it lives redirects to its own address or to its own root.

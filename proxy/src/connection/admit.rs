@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use portico_core::access::{Admitted, Carrier};
+use portico_core::access::{Admitted, Carrier, Gate};
 use portico_core::activity::message::Rules as MessageRules;
 use portico_core::activity::request::{RequestKind, message_rules, request_kind};
 use portico_core::domain::Scheme;
@@ -68,7 +68,6 @@ pub(super) struct Forward {
 struct Said {
     renewed: Option<String>,
     origin: Option<Box<str>>,
-    frame_ancestors: Box<str>,
 }
 
 /// An answer of the edge itself.
@@ -196,11 +195,7 @@ impl Forward {
         let has_body = request.body != BodyLength::None;
         let said = live.admitted.as_mut().map(|admitted| {
             worker.counters.grants_renewed.add(u64::from(admitted.renewed.is_some()));
-            Box::new(Said {
-                renewed: admitted.renewed.take(),
-                origin: admitted.origin.take(),
-                frame_ancestors: worker.shared.gate.origins.frame_ancestors().into(),
-            })
+            Box::new(Said { renewed: admitted.renewed.take(), origin: admitted.origin.take() })
         });
         Self {
             exchange: RefCell::new(Exchange::new(request)),
@@ -234,7 +229,7 @@ impl Forward {
         std::mem::replace(&mut self.head, Leading { text: Vec::new(), length: 0 })
     }
 
-    pub(super) fn rules(&self) -> Rules<'_> {
+    pub(super) fn rules<'a>(&'a self, gate: &'a Gate) -> Rules<'a> {
         let ours = std::str::from_utf8(&self.head.text[self.head.length..])
             .expect("authority and target were text when they were copied here");
         let (authority, prefix) = ours.split_at(self.authority_bytes as usize);
@@ -247,7 +242,7 @@ impl Forward {
             guard: self.said.as_ref().map(|said| Guard {
                 renewed: said.renewed.as_deref(),
                 origin: said.origin.as_deref(),
-                frame_ancestors: &said.frame_ancestors,
+                frame_ancestors: gate.origins.frame_ancestors(),
             }),
         }
     }

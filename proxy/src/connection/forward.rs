@@ -177,7 +177,7 @@ impl Connection {
             exchange: &forward.exchange,
             watch: &self.watched.watch,
             upload,
-            rules: forward.rules(),
+            rules: forward.rules(&self.worker.shared.gate),
             tally: Tally::default(),
         };
         (download.run().await, download.tally)
