@@ -2,10 +2,9 @@
 //! with a good grant, with one that is renewed, and with many bad ones before a good one.
 
 use std::hint::black_box;
-use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use portico_core::access::{Gate, Grant, Key, KeyId, LoginId, LoginProof};
+use portico_core::access::{Gate, Grant, Key, KeyId};
 use portico_core::domain::{Domains, Scheme};
 use portico_core::http::client::Client;
 use portico_core::http::decide::{Decision, Install, decide};
@@ -13,34 +12,20 @@ use portico_core::http::head::field_space;
 use portico_core::http::request::Request;
 use portico_core::route::Change;
 use portico_core::session::Timestamp;
-use portico_micro::{sessions, table};
-
-const NOW: Timestamp = Timestamp(1_795_000_000_000);
-const HOUR: Duration = Duration::from_secs(3_600);
+use portico_micro::{NOW, grant, sessions, table};
 
 fn decisions(criterion: &mut Criterion) {
     let key = Key::new(KeyId(1), [7; 32], Timestamp(0));
     let table = table(100_000).with([Change::Key(Box::new(key.clone()))]);
     let session = sessions(1).next().expect("one session");
-    let grant = |minutes_ago: u64| Grant {
-        user: session.owner.clone(),
-        session: session.id.as_str().into(),
-        session_created_at: session.created_at,
-        login: LoginProof { id: LoginId([9; 16]), at: Timestamp(NOW.0 - 3_600_000) },
-        member: false,
-        recheck: false,
-        issued_at: Timestamp(NOW.0 - minutes_ago * 60_000),
-        expires_at: Timestamp(NOW.0 + (15 - minutes_ago) * 60_000),
-        until: NOW.plus(HOUR),
-    };
     let cookie = |grant: &Grant, key: &Key| format!("__Host-portico-grant={}", grant.token(key));
     let other = Key::new(KeyId(1), [8; 32], Timestamp(0));
-    let bad = vec![cookie(&grant(1), &other); 50].join("; ");
-    let good = cookie(&grant(1), &key);
+    let bad = vec![cookie(&grant(&session, 1), &other); 50].join("; ");
+    let good = cookie(&grant(&session, 1), &key);
     for (name, gate, cookies) in [
         ("the gate is open", Gate::open(), good.clone()),
         ("a grant", Gate::default(), good.clone()),
-        ("a grant that is renewed", Gate::default(), cookie(&grant(10), &key)),
+        ("a grant that is renewed", Gate::default(), cookie(&grant(&session, 10), &key)),
         ("fifty bad grants before a good one", Gate::default(), format!("{bad}; {good}")),
     ] {
         let domains = Domains::new("https://connect.example.com", None, None).expect("domains");

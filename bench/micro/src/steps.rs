@@ -2,9 +2,8 @@
 //! instructions of. Inputs are those of a notebook in a browser.
 
 use std::hint::black_box;
-use std::time::Duration;
 
-use portico_core::access::{Gate, Grant, Key, KeyId, LoginId, LoginProof};
+use portico_core::access::{Gate, Key, KeyId};
 use portico_core::domain::{Domains, Scheme};
 use portico_core::http::body::BodyReader;
 use portico_core::http::client::Client;
@@ -18,7 +17,7 @@ use portico_core::http::websocket::Frames;
 use portico_core::route::{Change, Route, RouteTable};
 use portico_core::session::{Session, Timestamp};
 
-use crate::{sessions, table};
+use crate::{NOW, grant, sessions, table};
 
 /// A step by its name.
 pub struct Step {
@@ -26,8 +25,6 @@ pub struct Step {
     pub run: Box<dyn FnMut()>,
 }
 
-const NOW: Timestamp = Timestamp(1_795_000_000_000);
-const HOUR: Duration = Duration::from_secs(3_600);
 /// Enough that a lookup goes through several nodes.
 const ROUTES: u32 = 10_000;
 
@@ -79,18 +76,7 @@ impl Scene {
         let key = Key::new(KeyId(1), [7; 32], Timestamp(0));
         let table = table(ROUTES).with([Change::Key(Box::new(key.clone()))]);
         let session = sessions(1).next().expect("one session");
-        let grant = Grant {
-            user: session.owner.clone(),
-            session: session.id.as_str().into(),
-            session_created_at: session.created_at,
-            login: LoginProof { id: LoginId([9; 16]), at: Timestamp(NOW.0 - 3_600_000) },
-            member: false,
-            recheck: false,
-            issued_at: Timestamp(NOW.0 - 60_000),
-            expires_at: Timestamp(NOW.0 + 14 * 60_000),
-            until: NOW.plus(HOUR),
-        };
-        let cookie = format!("__Host-portico-grant={}", grant.token(&key));
+        let cookie = format!("__Host-portico-grant={}", grant(&session, 1).token(&key));
         let head = request_head(&session, &cookie);
         Self {
             table,
@@ -123,7 +109,7 @@ pub fn steps() -> Vec<Step> {
 
 /// Those whose instructions are counted and compared.
 pub fn guarded() -> Vec<Step> {
-    vec![parse(), lookup(), grant(), rewrite(), chunks()]
+    vec![parse(), lookup(), decision(), rewrite(), chunks()]
 }
 
 fn step(name: &'static str, run: impl FnMut() + 'static) -> Step {
@@ -149,7 +135,7 @@ fn lookup() -> Step {
     })
 }
 
-fn grant() -> Step {
+fn decision() -> Step {
     let scene = Scene::new();
     let gate = Gate::default();
     step("parse, and decide by a grant", move || {
