@@ -73,7 +73,7 @@ enum Turn {
     Linger,
     /// Nothing more can be said.
     Close,
-    Relay(Relay, RelayJournal),
+    Relay(Box<Relay>, RelayJournal),
 }
 
 pub(crate) async fn serve(
@@ -104,7 +104,7 @@ pub(crate) async fn serve(
         // A task of its own: an upgraded connection may be idle for days, and need not keep the
         // memory of one that serves requests.
         // On the heap by itself, because tasks are padded to whole pairs of cache lines.
-        tokio::task::spawn_local(Box::pin(Relaying::begin(relay, journal, watched, ended)));
+        tokio::task::spawn_local(Box::pin(Relaying::begin(*relay, journal, watched, ended)));
     }
 }
 
@@ -154,7 +154,7 @@ impl Drop for Ended {
 }
 
 impl Connection {
-    async fn run(mut self) -> Option<(Relay, RelayJournal, Watched)> {
+    async fn run(mut self) -> Option<(Box<Relay>, RelayJournal, Watched)> {
         // Who connects has something to say; only between requests may a client take its time.
         let mut patience = limits::HEAD_TIMEOUT;
         loop {

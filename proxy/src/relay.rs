@@ -7,19 +7,16 @@
 mod way;
 
 use std::net::Shutdown;
-use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use portico_core::activity::message::Rules;
 
 use crate::accounting::Side;
-use crate::connection::Entered;
 use crate::io::{Chunk, Socket};
-use crate::metrics::WorkerCounters;
 use crate::stream::Stream;
-use crate::watch::{Phase, Watch, Watches};
+use crate::watch::{Phase, Watch};
 use crate::worker::Worker;
+pub(crate) use way::Course;
 use way::Way;
 
 /// Both ends of a switched connection, and how far each direction has come.
@@ -35,14 +32,6 @@ pub(crate) struct Relay {
 pub(crate) struct Relayed {
     pub(crate) from_client: u64,
     pub(crate) from_upstream: u64,
-}
-
-/// What both directions tell of their progress.
-pub(crate) struct Course<'a> {
-    pub(crate) watch: &'a Rc<Watch>,
-    pub(crate) counters: &'a WorkerCounters,
-    pub(crate) entered: Option<&'a Entered>,
-    pub(crate) clock: &'a Watches,
 }
 
 impl Relay {
@@ -88,33 +77,4 @@ impl Relay {
         course.counters.upstream_connections_open.sub(1);
         Poll::Ready(Relayed { from_client, from_upstream })
     }
-}
-
-/// Awaits both; `a` is always polled before `b`, which so sees at once what `a` has done.
-/// `tokio::join!` does the same in turns, with bookkeeping for any number, at every message. They
-/// are pinned by the caller, because an async function would keep a second place for each.
-pub(crate) fn both<A: Future, B: Future>(
-    mut a: Pin<&mut A>,
-    mut b: Pin<&mut B>,
-) -> impl Future<Output = (A::Output, B::Output)> {
-    let (mut from_a, mut from_b) = (None, None);
-    std::future::poll_fn(move |context| {
-        if from_a.is_none()
-            && let Poll::Ready(output) = a.as_mut().poll(context)
-        {
-            from_a = Some(output);
-        }
-        if from_b.is_none()
-            && let Poll::Ready(output) = b.as_mut().poll(context)
-        {
-            from_b = Some(output);
-        }
-        match (from_a.take(), from_b.take()) {
-            (Some(a), Some(b)) => Poll::Ready((a, b)),
-            (a, b) => {
-                (from_a, from_b) = (a, b);
-                Poll::Pending
-            }
-        }
-    })
 }

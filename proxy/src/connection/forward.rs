@@ -2,7 +2,8 @@
 //! becomes of both connections afterwards.
 
 use std::net::Shutdown;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 
 use portico_core::http::refusal::{GatewayFault, Refusal};
 use portico_core::limits;
@@ -17,7 +18,7 @@ use crate::last_errors::{Attempt, Error};
 use crate::metrics::labels::Direction;
 use crate::pages::Page;
 use crate::pool::{Choice, Lease, Unconnected};
-use crate::relay::{Relay, both};
+use crate::relay::Relay;
 use crate::watch::Phase;
 
 impl Connection {
@@ -215,7 +216,7 @@ impl Connection {
                 });
                 let rules = forward.websocket;
                 let relay = Relay::new(client, lease.socket, from_client, from_upstream, rules);
-                Turn::Relay(relay, forward.journal.of_relay())
+                Turn::Relay(Box::new(relay), forward.journal.of_relay())
             }
             End::Silent if self.watched.watch.ended() => {
                 // The client left while it was waiting, or the process ends.
@@ -284,4 +285,33 @@ impl Connection {
 fn of_fault(fault: GatewayFault, forward: &Forward, lease: &Lease) -> Page {
     let attempt = Attempt { address: Some(lease.address), failed: None };
     Page::of_gateway_fault(fault, &forward.route).after(attempt)
+}
+
+/// Awaits both; `a` is always polled before `b`, which so sees at once what `a` has done.
+/// `tokio::join!` does the same in turns, with bookkeeping for any number, at every piece. They are
+/// pinned by the caller, because an async function would keep a second place for each.
+fn both<A: Future, B: Future>(
+    mut a: Pin<&mut A>,
+    mut b: Pin<&mut B>,
+) -> impl Future<Output = (A::Output, B::Output)> {
+    let (mut from_a, mut from_b) = (None, None);
+    std::future::poll_fn(move |context| {
+        if from_a.is_none()
+            && let Poll::Ready(output) = a.as_mut().poll(context)
+        {
+            from_a = Some(output);
+        }
+        if from_b.is_none()
+            && let Poll::Ready(output) = b.as_mut().poll(context)
+        {
+            from_b = Some(output);
+        }
+        match (from_a.take(), from_b.take()) {
+            (Some(a), Some(b)) => Poll::Ready((a, b)),
+            (a, b) => {
+                (from_a, from_b) = (a, b);
+                Poll::Pending
+            }
+        }
+    })
 }

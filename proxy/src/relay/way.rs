@@ -9,12 +9,21 @@ use portico_core::activity::message::{Rule, Seen};
 use portico_core::http::websocket::{Frames, close_frame};
 use portico_core::limits;
 
-use super::Course;
 use crate::accounting::Side;
+use crate::connection::Entered;
 use crate::io::Chunk;
+use crate::metrics::WorkerCounters;
 use crate::metrics::labels::Direction;
 use crate::stream::{Stream, StreamRecvState, StreamSendState};
-use crate::watch::Watch;
+use crate::watch::{Watch, Watches};
+
+/// What both directions tell of their progress.
+pub(crate) struct Course<'a> {
+    pub(crate) watch: &'a Rc<Watch>,
+    pub(crate) counters: &'a WorkerCounters,
+    pub(crate) entered: Option<&'a Entered>,
+    pub(crate) clock: &'a Watches,
+}
 
 pub(super) struct Way {
     state: State,
