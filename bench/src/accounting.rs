@@ -3,20 +3,21 @@
 
 use std::fmt::Write;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::ensure;
 
-use crate::compare::lab::{Kind, Lab, LabOptions, Start};
+use crate::compare::case::Case;
+use crate::compare::kind::Kind;
+use crate::compare::lab::{Lab, LabOptions, Start};
+use crate::compare::measure::{Timing, measure as measure_once};
+use crate::compare::portico;
 use crate::compare::results::replace_section;
 use crate::compare::summary::Spread;
-use crate::compare::{Case, measure_for, portico};
 
 pub struct Options {
     pub lab: LabOptions,
     pub pairs: usize,
-    pub warm_up: Duration,
-    pub measure: Duration,
+    pub timing: Timing,
 }
 
 /// What is compared with `off`.
@@ -34,7 +35,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
             name: format!("{}-{source}", kind.name()),
             run: Box::new(move |site| {
                 let more = [("PORTICO_ACCOUNTING__SOURCE", source)];
-                portico::start(&options.lab.portico, kind, &more, site)
+                portico::start(&options.lab.programs.portico, kind, &more, site)
             }),
         };
         let starts: Vec<_> = ["off"].into_iter().chain(SOURCES).map(with).collect();
@@ -62,10 +63,10 @@ fn measure(
                 // Each is first as often as the others.
                 let which = (turn + repetition) % figures.len();
                 let subject = &lab.subjects[which];
-                let (warm_up, length) = (options.warm_up, options.measure);
-                let sample = measure_for(case, repetition, subject, warm_up, length)?;
+                let aim = lab.aim(subject, None);
+                let sample = measure_once(case, repetition, &aim, options.timing)?;
                 ensure!(sample.errors == 0, "{} errors: {:?}", sample.errors, sample.first_error);
-                figures[which] = sample.cpu_microseconds_per_request;
+                figures[which] = sample.main;
             }
             println!("{:<8} #{:<2} {figures:.2?}", case.name(), repetition + 1);
             Ok(figures)

@@ -1,13 +1,15 @@
 //! The cheapest upstream that we can write: one thread that answers GET with 64 bytes, `/bytes/N`
-//! with N bytes, and any Upgrade with 101 and an echo. It must not know that a proxy is in front.
+//! with N bytes, a POST with the 64 bytes once it has its body, and any Upgrade with 101 and an
+//! echo. It must not know that a proxy is in front.
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-use crate::load::connection::{Fault, SCRATCH_BYTES, receive_some, send_some};
+use crate::load::connection::{Fault, SCRATCH_BYTES};
 use crate::load::head;
 use crate::load::kernel::{self, Poll};
+use crate::load::stream::{receive_some, send_some};
 
 /// What a plain GET gets.
 pub const BODY: &[u8; 64] = b"portico-bench: these are the 64 bytes of a small upstream answer";
@@ -15,7 +17,9 @@ pub const BODY: &[u8; 64] = b"portico-bench: these are the 64 bytes of a small u
 const SMALL_ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 64\r\n\r\n\
     portico-bench: these are the 64 bytes of a small upstream answer";
 const HEAD_END: &[u8] = b"\r\n\r\n";
-static FILLER: [u8; 256 * 1024] = [b'x'; 256 * 1024];
+/// What long bodies are made of, in both directions.
+pub const FILLER_BYTE: u8 = b'x';
+pub static FILLER: [u8; 256 * 1024] = [FILLER_BYTE; 256 * 1024];
 
 /// Under this key the listener is polled; connections are indices.
 const LISTENER: u64 = u64::MAX;
@@ -93,6 +97,8 @@ enum Stage {
     Http,
     /// This much of the body of `/bytes/N` is to be sent.
     Filling(u64),
+    /// This much of the body of a POST is to come.
+    Taking(u64),
     Echo,
 }
 
@@ -117,6 +123,14 @@ impl Connection {
     fn received(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         match self.stage {
             Stage::Echo => self.send(bytes),
+            Stage::Taking(left) => {
+                let taken = left.min(bytes.len() as u64);
+                self.take(taken)?;
+                match &bytes[taken as usize..] {
+                    [] => Ok(()),
+                    rest => self.received(rest),
+                }
+            }
             // The usual case, without a copy: one whole request.
             Stage::Http if self.waiting.is_empty() && whole_request(bytes) => self.answer(bytes),
             Stage::Http | Stage::Filling(_) => {
@@ -133,6 +147,11 @@ impl Connection {
             let rest = self.waiting.split_off(end + HEAD_END.len());
             let request = std::mem::replace(&mut self.waiting, rest);
             self.answer(&request)?;
+            if let Stage::Taking(left) = self.stage {
+                let taken = left.min(self.waiting.len() as u64);
+                self.waiting.drain(..taken as usize);
+                self.take(taken)?;
+            }
         }
         if self.waiting.len() > HEAD_BYTES_MAX {
             return Err(Fault::Answer("a request without an end".into()));
@@ -144,11 +163,31 @@ impl Connection {
         Ok(())
     }
 
+    /// So much of the body came; the last of it is answered.
+    fn take(&mut self, bytes: u64) -> Result<(), Fault> {
+        let Stage::Taking(left) = &mut self.stage else { return Ok(()) };
+        *left -= bytes;
+        if *left == 0 {
+            self.stage = Stage::Http;
+            self.send(SMALL_ANSWER)?;
+        }
+        Ok(())
+    }
+
     fn answer(&mut self, request: &[u8]) -> Result<(), Fault> {
+        if request.starts_with(b"POST ") {
+            let length = head::field(request, b"content-length")
+                .and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+            let Some(length) = length else {
+                return Err(Fault::Answer("a POST has a length".into()));
+            };
+            self.stage = Stage::Taking(length);
+            return self.take(0);
+        }
         let target =
             request.strip_prefix(b"GET ").and_then(|rest| rest.split(|b| *b == b' ').next());
         let Some(target) = target else {
-            return Err(Fault::Answer("only GET is served".into()));
+            return Err(Fault::Answer("only GET and POST are served".into()));
         };
         if let Some(protocol) = head::field(request, b"upgrade") {
             self.stage = Stage::Echo;
@@ -218,6 +257,16 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::SocketAddr;
 
+    use crate::load::Target;
+
+    fn target(address: SocketAddr) -> Target {
+        Target { address, host: "a".into(), cookie: String::new(), tls: None }
+    }
+
+    fn get(path: &str) -> Vec<u8> {
+        head::request(&target(([127, 0, 0, 1], 1).into()), path)
+    }
+
     fn started() -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -235,7 +284,7 @@ mod tests {
     #[test]
     fn requests_in_pieces_and_together_are_all_answered() {
         let mut socket = connected();
-        let request = head::request("a", "/");
+        let request = get("/");
         let three = [&request[..], &request[..], &request[..]].concat();
         let mut answers = vec![0; 3 * SMALL_ANSWER.len()];
         for pieces in [1, 7, three.len()] {
@@ -253,8 +302,8 @@ mod tests {
     #[test]
     fn a_long_body_has_its_length_and_the_next_request_is_served() {
         let mut socket = connected();
-        socket.write_all(&head::request("a", "/bytes/5000000")).unwrap();
-        socket.write_all(&head::request("a", "/")).unwrap();
+        socket.write_all(&get("/bytes/5000000")).unwrap();
+        socket.write_all(&get("/")).unwrap();
         let head = b"HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\n\r\n";
         let mut answer = vec![0; head.len() + 5_000_000 + SMALL_ANSWER.len()];
         socket.read_exact(&mut answer).unwrap();
@@ -263,9 +312,24 @@ mod tests {
     }
 
     #[test]
+    fn a_body_is_taken_whole_and_what_follows_is_the_next_request() {
+        let mut socket = connected();
+        let head = head::upload_request(&target(([127, 0, 0, 1], 1).into()), "/", 300_000);
+        let request = [&head[..], &vec![b'x'; 300_000], &get("/")].concat();
+        for piece in [request.len(), 70_000] {
+            for bytes in request.chunks(piece) {
+                socket.write_all(bytes).unwrap();
+            }
+            let mut answers = vec![0; 2 * SMALL_ANSWER.len()];
+            socket.read_exact(&mut answers).unwrap();
+            assert_eq!(answers, SMALL_ANSWER.repeat(2));
+        }
+    }
+
+    #[test]
     fn an_upgrade_echoes_and_a_reader_that_is_late_gets_everything() {
         let mut socket = connected();
-        let mut bytes = head::upgrade_request("a", "/echo");
+        let mut bytes = head::upgrade_request(&target(([127, 0, 0, 1], 1).into()), "/echo");
         let sent = crate::load::echo::pattern(4_000_000);
         bytes.extend_from_slice(&sent);
         let mut writer = socket.try_clone().unwrap();

@@ -1,216 +1,178 @@
 //! Side-by-side runs: every proxy does the same job on the same core, in turn, several times, and
-//! the CPU time per request is compared. It must not know how a proxy is configured.
+//! the CPU time per unit of work is compared. It must not know how a proxy is configured.
 
-mod haproxy;
+pub mod case;
+pub mod recording;
+pub mod kind;
 pub mod lab;
-pub mod machine;
+mod haproxy;
 mod nginx;
+mod envoy;
+mod chp;
+mod h2o;
+mod traefik;
 pub mod portico;
-pub mod results;
+pub mod measure;
+mod routes;
 pub mod summary;
+pub mod goals;
+pub mod machine;
+pub mod results;
+mod tables;
+mod record;
+mod plot;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
-use crate::load::{Edge, Plan, Target, echo, engine::Outcome, get};
-use crate::process;
-use lab::{Kind, Lab, LabOptions, Subject};
+use crate::load::kernel;
+use case::Case;
+use kind::Kind;
+use lab::{Lab, LabOptions};
+use measure::{Sample, Timing, measure};
 
 pub struct Options {
     pub lab: LabOptions,
     pub cases: Vec<Case>,
     pub repetitions: usize,
-    pub warm_up: Duration,
-    pub measure: Duration,
-    /// Where `RESULTS.md` and `results.json` go; nothing is written without it.
+    pub timing: Timing,
+    /// Where `RESULTS.md`, `results.json` and `plots/` go; nothing is written without it.
     pub output: Option<PathBuf>,
     /// As the user typed it, for the results.
     pub command: String,
 }
 
-/// What all proxies are asked to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Case {
-    #[value(name = "get-64")]
-    Get64,
-    #[value(name = "get-512")]
-    Get512,
-    #[value(name = "echo-64")]
-    EchoSmall,
-    #[value(name = "echo-16k")]
-    EchoLarge,
+/// What came of a run.
+#[derive(Default)]
+pub struct Findings {
+    pub samples: Vec<Sample>,
+    pub gaps: Vec<Gap>,
+    /// What each program says of its version.
+    pub versions: BTreeMap<Kind, String>,
+    pub took: Duration,
 }
 
-impl Case {
-    pub const ALL: [Case; 4] = [Case::Get64, Case::Get512, Case::EchoSmall, Case::EchoLarge];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Case::Get64 => "get-64",
-            Case::Get512 => "get-512",
-            Case::EchoSmall => "echo-64",
-            Case::EchoLarge => "echo-16k",
-        }
-    }
-
-    pub fn title(self) -> &'static str {
-        match self {
-            Case::Get64 => "keep-alive GET of 64 B, 64 connections",
-            Case::Get512 => "keep-alive GET of 64 B, 512 connections",
-            Case::EchoSmall => "echo of 64 B, 64 upgraded connections",
-            Case::EchoLarge => "echo of 16 KiB, 64 upgraded connections",
-        }
-    }
-
-    fn connections(self) -> usize {
-        match self {
-            Case::Get64 | Case::EchoSmall | Case::EchoLarge => 64,
-            Case::Get512 => 512,
-        }
-    }
-
-    fn load(
-        self,
-        plan: &Plan,
-        edge: impl FnMut(Edge) -> anyhow::Result<()>,
-    ) -> anyhow::Result<Outcome> {
-        match self {
-            Case::Get64 | Case::Get512 => get::run(plan, edge),
-            Case::EchoSmall => echo::run(plan, 64, edge),
-            Case::EchoLarge => echo::run(plan, 16 * 1024, edge),
-        }
-    }
-}
-
-/// One proxy, one case, one repetition.
-#[derive(Clone, Debug)]
-pub struct Sample {
+/// A case that a proxy has no figure for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
     pub kind: Kind,
     pub case: Case,
-    pub repetition: usize,
-    pub requests: u64,
-    pub errors: u64,
-    pub first_error: Option<String>,
-    pub cpu_microseconds_per_request: f64,
-    /// Share of its core that the proxy used: near 1 it was the bottleneck.
-    pub core_share: f64,
-    /// Cores that programs other than this run's kept busy: above a few hundredths the sample is
-    /// disturbed.
-    pub foreign_cores: f64,
-    pub requests_per_second: f64,
-    pub p50: Duration,
-    pub p99: Duration,
+    pub why: String,
 }
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
-    let mut lab = Lab::open(&options.lab)?;
-    let mut samples = Vec::new();
-    for case in &options.cases {
-        for repetition in 0..options.repetitions {
-            // Every proxy is first in some repetition: what drifts on the machine hits all alike.
-            let count = lab.subjects.len();
-            for turn in 0..count {
-                lab.check()?;
-                let subject = &lab.subjects[(turn + repetition) % count];
-                let sample = measure(options, *case, repetition, subject)
-                    .with_context(|| format!("{} on {}", case.name(), subject.kind.name()))?;
-                announce(&sample);
-                samples.push(sample);
+    options.lab.programs.check(&options.lab.kinds)?;
+    let begun = Instant::now();
+    let mut findings = Findings::default();
+    for (index, case) in options.cases.iter().enumerate() {
+        let (number, count) = (index + 1, options.cases.len());
+        let minutes = begun.elapsed().as_secs() / 60;
+        println!("\n[{number}/{count}, minute {minutes}] {}: {}", case.name(), case.title());
+        if case.routes().is_some() {
+            // All of them together, when the first one's turn comes.
+            let first = options.cases.iter().position(|case| case.routes().is_some());
+            if first == Some(index) {
+                routes::run(options, &mut findings)?;
             }
+        } else {
+            run_case(options, *case, &mut findings)?;
         }
     }
-    let rows = summary::rows(&options.cases, &samples);
-    println!("\n{}", results::table(&rows));
+    findings.took = begun.elapsed();
+    let rows = summary::rows(&options.cases, &findings.samples);
+    println!("\n{}", tables::all(&options.cases, &rows, &findings.gaps));
+    println!("{}", goals::table(&rows));
     if let Some(directory) = &options.output {
-        let facts = machine::facts(&lab)?;
-        results::write(directory, options, &facts, &rows, &samples)?;
-    }
-    let errors: u64 = samples.iter().map(|sample| sample.errors).sum();
-    if errors > 0 {
-        bail!("{errors} errors: the figures above are not to be trusted");
+        let facts = machine::facts(&findings.versions)?;
+        results::write(directory, options, &facts, &rows, &findings)?;
     }
     Ok(())
 }
 
-fn measure(
+/// With proxies that were started for it: what an earlier case left in one's memory or pool is in
+/// no figure.
+fn run_case(options: &Options, case: Case, findings: &mut Findings) -> anyhow::Result<()> {
+    let mut kinds = Vec::new();
+    for kind in &options.lab.kinds {
+        match kind.cannot(case) {
+            Some(why) => findings.gap(*kind, case, why.to_owned()),
+            None => kinds.push(*kind),
+        }
+    }
+    if kinds.is_empty() {
+        return Ok(());
+    }
+    let mut lab = Lab::open(&options.lab, &kinds)?;
+    findings.note_versions(&lab);
+    for repetition in 0..options.repetitions {
+        if case.unit().is_memory() && repetition > 0 {
+            // Memory that was used once is rarely given back.
+            drop(lab);
+            lab = Lab::open(&options.lab, &kinds)?;
+        }
+        // Every proxy is first in some repetition: what drifts on the machine hits all alike.
+        let count = lab.subjects.len();
+        for turn in 0..count {
+            let index = (turn + repetition) % count;
+            take_turn(options, case, repetition, &mut lab, index, findings)?;
+        }
+        if case == Case::Paced {
+            let aim = lab.direct();
+            let sample = measure(case, repetition, &aim, options.timing)?;
+            findings.keep(sample);
+        }
+    }
+    Ok(())
+}
+
+/// One measurement. An opponent that fails leaves a gap, ours and the backend end the run.
+fn take_turn(
     options: &Options,
     case: Case,
     repetition: usize,
-    subject: &Subject,
-) -> anyhow::Result<Sample> {
-    measure_for(case, repetition, subject, options.warm_up, options.measure)
-}
-
-pub fn measure_for(
-    case: Case,
-    repetition: usize,
-    subject: &Subject,
-    warm_up: Duration,
-    measure: Duration,
-) -> anyhow::Result<Sample> {
-    let target = Target { address: subject.address, host: subject.host.clone() };
-    let plan = Plan { target, connections: case.connections(), warm_up, measure };
-    let (mut proxy, mut foreign) = (Meter::default(), Meter::default());
-    let outcome = case.load(&plan, |edge| {
-        proxy.note(edge, process::cpu_time(subject.running.pid())?);
-        // Every process of this run is this one or a descendant.
-        let ours = process::cpu_time(std::process::id())?;
-        foreign.note(edge, process::machine_cpu_time()?.saturating_sub(ours));
-        Ok(())
-    })?;
-    let used = proxy.used();
-    Ok(Sample {
-        kind: subject.kind,
-        case,
-        repetition,
-        requests: outcome.completed,
-        errors: outcome.errors,
-        cpu_microseconds_per_request: used.as_secs_f64() * 1e6 / outcome.completed.max(1) as f64,
-        core_share: used.as_secs_f64() / outcome.window.as_secs_f64(),
-        foreign_cores: foreign.used().as_secs_f64() / outcome.window.as_secs_f64(),
-        requests_per_second: outcome.per_second(),
-        p50: outcome.latency.quantile(0.5),
-        p99: outcome.latency.quantile(0.99),
-        first_error: outcome.first_error,
-    })
-}
-
-/// A growing time, read at both edges of the window.
-#[derive(Default)]
-struct Meter {
-    began: Duration,
-    ended: Duration,
-}
-
-impl Meter {
-    fn note(&mut self, edge: Edge, time: Duration) {
-        match edge {
-            Edge::Begin => self.began = time,
-            Edge::End => self.ended = time,
+    lab: &mut Lab,
+    index: usize,
+    findings: &mut Findings,
+) -> anyhow::Result<()> {
+    let kind = lab.subjects[index].kind;
+    if findings.gaps.iter().any(|gap| (gap.kind, gap.case) == (kind, case)) {
+        return Ok(());
+    }
+    let aim = lab.aim(&lab.subjects[index], case.handshake());
+    let measured = measure(case, repetition, &aim, options.timing);
+    let is_alive = lab.subjects[index].is_alive();
+    if kernel::interrupted() {
+        bail!("interrupted");
+    }
+    match measured {
+        Ok(sample) if is_alive => findings.keep(sample),
+        Ok(_) => findings.gap(kind, case, "it ended by itself".to_owned()),
+        Err(error) if kind.is_opponent() => findings.gap(kind, case, format!("{error:#}")),
+        Err(error) => {
+            return Err(error.context(format!("{} on {}", case.name(), kind.name())));
         }
     }
-
-    fn used(&self) -> Duration {
-        self.ended.saturating_sub(self.began)
-    }
+    Ok(())
 }
 
-fn announce(sample: &Sample) {
-    println!(
-        "{:<9} {:<14} #{} {:7.2} µs/request  {:8.0}/s  core {:3.0} %  others {:3.0} %  \
-         p50 {} µs  p99 {} µs  errors {}{}",
-        sample.case.name(),
-        sample.kind.name(),
-        sample.repetition + 1,
-        sample.cpu_microseconds_per_request,
-        sample.requests_per_second,
-        sample.core_share * 100.0,
-        sample.foreign_cores * 100.0,
-        sample.p50.as_micros(),
-        sample.p99.as_micros(),
-        sample.errors,
-        sample.first_error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default(),
-    );
+impl Findings {
+    fn keep(&mut self, sample: Sample) {
+        sample.announce();
+        self.samples.push(sample);
+    }
+
+    fn gap(&mut self, kind: Kind, case: Case, why: String) {
+        println!("{:<13} {:<14} left out: {why}", case.name(), kind.name());
+        self.samples.retain(|sample| (sample.kind, sample.case) != (kind, case));
+        self.gaps.push(Gap { kind, case, why });
+    }
+
+    fn note_versions(&mut self, lab: &Lab) {
+        for subject in &lab.subjects {
+            self.versions.entry(subject.kind).or_insert_with(|| subject.version.clone());
+        }
+    }
 }

@@ -1,28 +1,42 @@
-//! The load tool: closed loops over many connections from one thread, cheaper than what it
-//! measures. It knows addresses and a Host header, never which proxy it talks to.
+//! The load tool: many connections from one thread, cheaper than what it measures, in closed loops
+//! or at a fixed rate. It knows addresses, a Host header and a cookie, never which proxy it talks
+//! to.
 #![allow(unsafe_code)]
 
+pub mod stream;
+pub mod tls;
 pub mod connection;
-pub mod echo;
 pub mod engine;
-pub mod get;
-pub mod head;
+pub mod paced;
+pub mod answer;
+pub mod fetch;
+pub mod upload;
+pub mod echo;
 pub mod idle;
-pub mod kernel;
-pub mod latency;
 pub mod stalled;
+pub mod head;
+pub mod latency;
+pub mod kernel;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-/// Where the load goes: the proxy's traffic listener, and the Host header of the session.
+use rustls::ClientConfig;
+
+/// Where the load goes: the proxy's traffic listener, and what every request carries.
 #[derive(Clone, Debug)]
 pub struct Target {
     pub address: SocketAddr,
+    /// The Host header of the session.
     pub host: String,
+    /// The value of a Cookie header; none is sent when it is empty.
+    pub cookie: String,
+    /// Spoken on every connection, where the listener has TLS.
+    pub tls: Option<Arc<ClientConfig>>,
 }
 
-/// One closed-loop run.
+/// One run.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub target: Target,

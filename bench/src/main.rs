@@ -8,11 +8,27 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use portico_bench::compare::lab::{Kind, LabOptions};
-use portico_bench::compare::{self, Case};
+use portico_bench::compare::case::Case;
+use portico_bench::compare::kind::{Kind, Programs};
+use portico_bench::compare::lab::LabOptions;
+use portico_bench::compare::measure::Timing;
+use portico_bench::compare;
 use portico_bench::load::engine::Outcome;
-use portico_bench::load::{Plan, Target, echo, get, idle, kernel, stalled};
-use portico_bench::{accounting, backend, memory, routable};
+use portico_bench::load::fetch::{self, Connections, Step};
+use portico_bench::load::{Plan, Target, echo, idle, kernel, paced, stalled};
+use portico_bench::{accounting, backend, record, routable};
+
+/// Below `compare --help`.
+const EXAMPLES: &str = "\
+Examples:
+  portico-bench compare                          everything, about half an hour; writes bench/
+  portico-bench compare --quick                  everything once and shortly; writes nothing
+  portico-bench compare --case get-64,tls-full --only portico-uring,haproxy,envoy
+  portico-bench compare --case idle --only portico-uring,h2o,traefik --output /tmp/results
+
+Compare ratios, not figures of different runs: the machine is another one every hour. A proxy whose
+core is not near 100 % was waiting for the load; then the CPU time compares, the rate does not.
+Ctrl-C ends every process that was started.";
 
 /// Load, an upstream to put behind a proxy, and side-by-side runs.
 #[derive(Parser)]
@@ -27,20 +43,33 @@ enum Cli {
     /// Make load on a proxy that is already there.
     #[command(subcommand)]
     Load(Load),
-    /// Run Portico, HAProxy and nginx side by side and compare CPU per request.
+    /// Run Portico and other proxies side by side and compare CPU per unit of work.
+    #[command(after_help = EXAMPLES)]
     Compare(Compare),
     /// Measure how soon a new session is routable, with many there, on both stores.
     Routable(Routable),
     /// Measure what accounting costs a request: on and off, in pairs.
     Accounting(Accounting),
-    /// Compare the memory of idle connections and of a client that stops reading.
-    Memory(Memory),
+    /// Record a page load and a notebook of the JupyterLab in target/tools, as sizes only.
+    Record {
+        /// The file to write.
+        #[arg(long, default_value = "bench/src/compare/recordings/jupyterlab.json")]
+        output: PathBuf,
+    },
 }
 
 #[derive(Subcommand)]
 enum Load {
     /// Keep-alive GETs in a closed loop.
     Get(Closed),
+    /// GETs at a fixed rate, with latencies from when each was due.
+    Paced {
+        #[command(flatten)]
+        closed: Closed,
+        /// Requests a second.
+        #[arg(long, default_value_t = 5000)]
+        rate: u32,
+    },
     /// Ping-pong on upgraded connections in a closed loop.
     Echo {
         #[command(flatten)]
@@ -56,8 +85,13 @@ enum Load {
         #[arg(long, default_value_t = 5000)]
         connections: usize,
     },
-    /// Stop reading a 1 GiB download and weigh the proxy.
-    Stalled(Weighed),
+    /// Stop reading downloads of 1 GiB and weigh the proxy.
+    Stalled {
+        #[command(flatten)]
+        weighed: Weighed,
+        #[arg(long, default_value_t = 1)]
+        readers: usize,
+    },
 }
 
 #[derive(Args)]
@@ -68,6 +102,9 @@ struct Address {
     /// Host header of the session.
     #[arg(long)]
     host: String,
+    /// Value of a Cookie header, such as a grant.
+    #[arg(long, default_value = "")]
+    cookie: String,
 }
 
 #[derive(Args)]
@@ -95,8 +132,8 @@ struct Weighed {
 
 #[derive(Args)]
 struct Laboratory {
-    /// Proxies to run, separated by commas; all by default.
-    #[arg(long, value_delimiter = ',')]
+    /// Proxies to run, separated by commas; by default all but h2o and traefik.
+    #[arg(long, value_delimiter = ',', value_name = "PROXY")]
     only: Vec<Kind>,
     #[arg(long, default_value = "target/release/portico")]
     portico: PathBuf,
@@ -104,6 +141,9 @@ struct Laboratory {
     haproxy: PathBuf,
     #[arg(long, default_value = "nginx")]
     nginx: PathBuf,
+    /// Where bench/tools/install.sh put the other proxies.
+    #[arg(long, default_value = "target/tools")]
+    tools: PathBuf,
     /// Core of the proxy.
     #[arg(long, default_value_t = 0)]
     proxy_core: usize,
@@ -119,17 +159,19 @@ struct Compare {
     /// Cases to run, separated by commas; all by default.
     #[arg(long, value_delimiter = ',')]
     case: Vec<Case>,
+    /// How often each proxy has its turn in each case; tables have medians and the spread.
     #[arg(long, default_value_t = 3)]
     repetitions: usize,
-    #[arg(long, default_value_t = 4.0)]
+    /// Length of one measurement.
+    #[arg(long, default_value_t = 2.5)]
     seconds: f64,
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 0.5)]
     warm_up_seconds: f64,
-    /// One short repetition.
+    /// One short repetition, with fewer idle connections, and no million of routes.
     #[arg(long)]
     quick: bool,
-    /// Where RESULTS.md and results.json go. Default: `bench`, for a whole run; a quick or a
-    /// partial one writes nothing.
+    /// Where RESULTS.md, results.json and plots/ go. Default: `bench`, for a whole run; a quick or
+    /// a partial one writes nothing.
     #[arg(long)]
     output: Option<PathBuf>,
 }
@@ -161,20 +203,6 @@ struct Accounting {
     output: Option<PathBuf>,
 }
 
-#[derive(Args)]
-struct Memory {
-    #[command(flatten)]
-    laboratory: Laboratory,
-    #[arg(long, default_value_t = 5000)]
-    connections: usize,
-    /// How long the connections idle before the proxy is weighed.
-    #[arg(long, default_value_t = 3.0)]
-    hold_seconds: f64,
-    /// How long the client of the download does not read.
-    #[arg(long, default_value_t = 5.0)]
-    stall_seconds: f64,
-}
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     kernel::watch_interrupts();
@@ -195,12 +223,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Cli::Compare(command) => compare::run(&command.options()),
         Cli::Routable(command) => command.run(),
         Cli::Accounting(command) => command.run(),
-        Cli::Memory(command) => memory::run(&memory::Options {
-            lab: command.laboratory.options(),
-            connections: command.connections,
-            hold: Duration::from_secs_f64(command.hold_seconds),
-            stall: Duration::from_secs_f64(command.stall_seconds),
-        }),
+        Cli::Record { output } => record::run(&output),
     }
 }
 
@@ -214,22 +237,27 @@ fn serve(listen: SocketAddr) -> anyhow::Result<()> {
 
 fn run_load(load: Load) -> anyhow::Result<()> {
     match load {
-        Load::Get(closed) => report("requests", &get::run(&closed.plan(), |_| Ok(()))?),
+        Load::Get(closed) => {
+            let plan = closed.plan();
+            let steps = vec![Step::small(&plan.target)];
+            report("requests", &fetch::run(&plan, steps, Connections::Kept, |_| Ok(()))?)
+        }
+        Load::Paced { closed, rate } => {
+            report("requests", &paced::run(&closed.plan(), rate, |_| Ok(()))?)
+        }
         Load::Echo { closed, size } => {
-            report("round trips", &echo::run(&closed.plan(), size, |_| Ok(()))?)
+            report("round trips", &echo::run(&closed.plan(), &[size], |_| Ok(()))?)
         }
         Load::Idle { weighed, connections } => {
-            let target = weighed.address.target();
             let hold = Duration::from_secs_f64(weighed.seconds);
-            let result = idle::run(&target, connections, hold, weighed.pid)?;
-            memory::print_idle(&target.address.to_string(), &result);
+            let target = weighed.address.target();
+            println!("{}", idle::run(&target, connections, hold, weighed.pid)?);
             Ok(())
         }
-        Load::Stalled(weighed) => {
-            let target = weighed.address.target();
+        Load::Stalled { weighed, readers } => {
             let stall = Duration::from_secs_f64(weighed.seconds);
-            let result = stalled::run(&target, stall, weighed.pid)?;
-            memory::print_stalled(&target.address.to_string(), &result);
+            let target = weighed.address.target();
+            println!("{}", stalled::run(&target, readers, stall, weighed.pid)?);
             Ok(())
         }
     }
@@ -253,7 +281,8 @@ fn report(noun: &str, outcome: &Outcome) -> anyhow::Result<()> {
 
 impl Address {
     fn target(&self) -> Target {
-        Target { address: self.address, host: self.host.clone() }
+        let (host, cookie) = (self.host.clone(), self.cookie.clone());
+        Target { address: self.address, host, cookie, tls: None }
     }
 }
 
@@ -289,8 +318,11 @@ impl Accounting {
         let table = accounting::run(&accounting::Options {
             lab: self.laboratory.options(),
             pairs,
-            warm_up: Duration::from_millis(500),
-            measure: Duration::from_secs_f64(seconds),
+            timing: Timing {
+                warm_up: Duration::from_millis(500),
+                measure: Duration::from_secs_f64(seconds),
+                connections_max: usize::MAX,
+            },
         })?;
         let command = format!("portico-bench accounting --pairs {pairs} --seconds {seconds}");
         match self.output {
@@ -305,10 +337,14 @@ impl Accounting {
 impl Laboratory {
     fn options(self) -> LabOptions {
         LabOptions {
-            kinds: if self.only.is_empty() { Kind::ALL.to_vec() } else { self.only },
-            portico: std::path::absolute(&self.portico).unwrap_or(self.portico),
-            haproxy: self.haproxy,
-            nginx: self.nginx,
+            kinds: if self.only.is_empty() { Kind::DEFAULT.to_vec() } else { self.only },
+            // A proxy is started in a directory of its own.
+            programs: Programs {
+                portico: absolute(self.portico),
+                haproxy: self.haproxy,
+                nginx: self.nginx,
+                tools: absolute(self.tools),
+            },
             proxy_core: self.proxy_core,
             load_core: self.load_core,
         }
@@ -322,14 +358,25 @@ impl Compare {
         let seconds = |full: f64, quick: f64| {
             Duration::from_secs_f64(if self.quick { quick.min(full) } else { full })
         };
+        let mut cases = if self.case.is_empty() { Case::ALL.to_vec() } else { self.case };
+        if self.quick {
+            cases.retain(|case| *case != Case::Routes1m);
+        }
         compare::Options {
             repetitions: if self.quick { 1 } else { self.repetitions.max(1) },
-            warm_up: seconds(self.warm_up_seconds, 0.5),
-            measure: seconds(self.seconds, 1.5),
+            timing: Timing {
+                warm_up: seconds(self.warm_up_seconds, 0.3),
+                measure: seconds(self.seconds, 1.0),
+                connections_max: if self.quick { 500 } else { usize::MAX },
+            },
             output: self.output.or_else(|| whole.then(|| "bench".into())),
-            cases: if self.case.is_empty() { Case::ALL.to_vec() } else { self.case },
+            cases,
             lab: self.laboratory.options(),
-            command: format!("cargo run --release -p portico-bench -- {}", arguments.join(" ")),
+            command: format!("portico-bench {}", arguments.join(" ")),
         }
     }
+}
+
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
 }

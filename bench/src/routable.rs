@@ -3,6 +3,7 @@
 //! with a control. The real binary, the real Redis.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use crate::compare::results::replace_section;
+use crate::load::kernel;
 use crate::world::api::api_request;
 use crate::world::client::Client;
 use crate::world::fleet::Member;
@@ -27,8 +29,8 @@ pub struct Options {
 /// Where the first 200 is looked for, and where sessions are made.
 struct Install {
     name: &'static str,
-    control: std::net::SocketAddr,
-    proxies: Vec<std::net::SocketAddr>,
+    control: SocketAddr,
+    proxies: Vec<SocketAddr>,
 }
 
 /// Sorted.
@@ -66,7 +68,7 @@ pub fn run(options: &Options) -> anyhow::Result<String> {
 
 fn measure(options: &Options, install: &Install, upstream: &Upstream) -> anyhow::Result<String> {
     let begun = Instant::now();
-    load(install, options.loaded, upstream)?;
+    load(install.control, options.loaded, &upstream.url())?;
     let loaded = begun.elapsed();
     let mut clients: Vec<Client> =
         install.proxies.iter().map(|address| Client::connect(*address)).collect();
@@ -74,7 +76,7 @@ fn measure(options: &Options, install: &Install, upstream: &Upstream) -> anyhow:
     let mut waits = Vec::with_capacity(options.creates);
     for number in 0..options.creates {
         let id = format!("new{number}");
-        let body = session(&id, upstream);
+        let body = session(&id, &upstream.url());
         let answer = api.exchange(api_request("POST", "/v1/sessions", Some(&body)));
         let answered = Instant::now();
         ensure!(answer.status == 201, "{}", answer.text());
@@ -108,10 +110,12 @@ impl Waits {
     }
 }
 
-fn load(install: &Install, count: usize, upstream: &Upstream) -> anyhow::Result<()> {
-    let mut api = Client::connect(install.control);
+/// Makes so many sessions by the bulk API.
+pub fn load(control: SocketAddr, count: usize, upstream: &str) -> anyhow::Result<()> {
+    let mut api = Client::connect(control);
     let ids: Vec<usize> = (0..count).collect();
     for chunk in ids.chunks(BULK) {
+        ensure!(!kernel::interrupted(), "interrupted");
         let sessions: Vec<Value> =
             chunk.iter().map(|number| session(&format!("old{number}"), upstream)).collect();
         let body = json!({ "create": sessions });
@@ -123,10 +127,9 @@ fn load(install: &Install, count: usize, upstream: &Upstream) -> anyhow::Result<
     Ok(())
 }
 
-fn session(id: &str, upstream: &Upstream) -> Value {
+fn session(id: &str, upstream: &str) -> Value {
     json!({
-        "id": id, "workspace": "bench", "owner": "ada", "tool": "jupyter",
-        "upstream": upstream.url()
+        "id": id, "workspace": "bench", "owner": "ada", "tool": "jupyter", "upstream": upstream
     })
 }
 

@@ -102,6 +102,34 @@ async function account(page) {
   return `at ${page.url()}\nthe page says: ${text.slice(0, 2000)}\nits console: ${wrong}`;
 }
 
+// page -> what went over its connections since it was asked to watch: sizes and order, no content.
+const watched = new WeakMap();
+
+function watchTraffic(page) {
+  const [requests, messages] = [[], []];
+  watched.set(page, { requests, messages });
+  page.on("request", (request) => requests.push(request));
+  page.on("websocket", (socket) => {
+    const note = (from) => ({ payload }) => {
+      messages.push({ url: socket.url(), from, bytes: Buffer.byteLength(payload) });
+    };
+    socket.on("framesent", note("browser"));
+    socket.on("framereceived", note("tool"));
+  });
+}
+
+async function traffic(page) {
+  const { requests, messages } = watched.get(page);
+  const sized = await Promise.all(
+    requests.map(async (request) => {
+      // One that failed, or is under way still, has no sizes.
+      const sizes = await within(1000, request.sizes()).catch(() => null);
+      return sizes && { url: request.url(), head: sizes.requestHeadersSize, body: sizes.responseBodySize };
+    }),
+  );
+  return { requests: sized.filter(Boolean), messages };
+}
+
 // Each takes the place, what was given and the whole page.
 const onPages = {
   open: (at, { url, timeout }, page) => {
@@ -134,6 +162,8 @@ const onPages = {
   url: (at) => at.url(),
   sockets: (at) => at.evaluate("window.watchedSockets"),
   errors: (_at, _given, page) => complaints.get(page),
+  watch_traffic: (_at, _given, page) => void watchTraffic(page),
+  traffic: (_at, _given, page) => traffic(page),
   screenshot: (_at, { path, timeout }, page) => page.screenshot({ path, timeout }),
   another: async (_at, _given, page) => adopt(await page.context().newPage()),
   pages: (_at, _given, page) => page.context().pages().map(adopt),
@@ -144,7 +174,7 @@ const onPages = {
 };
 
 // A command without a value of its own answers null: not all that playwright returns is data.
-const silent = new Set(["wait_for_url", "screenshot"]);
+const silent = new Set(["wait_for_url", "screenshot", "watch_traffic"]);
 
 const commands = {
   user: async ({ user }) => {

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::lab::{Kind, OPPONENT_HOST, Site, Subject, version};
+use super::kind::Kind;
+use super::lab::{OPPONENT_HOST, Site, Subject, version};
 use crate::port::free_address;
 
-pub fn start(program: &Path, site: &Site) -> anyhow::Result<Subject> {
-    let address = free_address();
+pub fn start(program: &Path, kind: Kind, site: &Site) -> anyhow::Result<Subject> {
+    let (http, https) = (free_address(), free_address());
     let configuration = format!(
         "global
     nbthread 1
@@ -23,25 +24,31 @@ defaults
     http-reuse always
     option forwardfor
 frontend traffic
-    bind {address}
-    http-request set-header X-Forwarded-Proto http
+    bind {http} backlog 4096
+    bind {https} backlog 4096 ssl crt {pem} alpn http/1.1
+    http-request set-header X-Forwarded-Proto http unless {{ ssl_fc }}
+    http-request set-header X-Forwarded-Proto https if {{ ssl_fc }}
     http-request set-header X-Forwarded-Host %[req.hdr(host)]
     use_backend session if {{ req.hdr(host) -i {OPPONENT_HOST} }}
 backend session
     server upstream {upstream}
 ",
+        pem = site.pem()?.display(),
         upstream = site.upstream
     );
     let path = site.write("haproxy.cfg", &configuration)?;
     let mut command = Command::new(program);
     command.arg("-db").arg("-f").arg(path);
     let mut running = site.spawn(command)?;
-    site.ready(&mut running, address, OPPONENT_HOST)?;
+    site.ready(&mut running, http, OPPONENT_HOST, "")?;
     Ok(Subject {
-        kind: Kind::Haproxy,
+        kind,
         running,
-        address,
+        http,
+        https,
+        running_https: None,
         host: OPPONENT_HOST.into(),
+        cookie: None,
         version: version(program, "-v"),
     })
 }

@@ -10,61 +10,24 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use tempfile::TempDir;
 
-use super::{haproxy, nginx, portico};
-use crate::load::{head, kernel};
+use super::kind::{Kind, Programs};
+use super::{chp, envoy, h2o, haproxy, nginx, portico, traefik};
+use crate::load::tls::{self, Handshake};
+use crate::load::{Target, head, kernel};
 use crate::process::Running;
+use crate::world::certificates::{Authority, CertificatePaths};
 
 /// How long a program may take to serve after it was started.
 const START_PATIENCE: Duration = Duration::from_secs(15);
 /// The Host that the opponents route on; Portico's has its port too, as its API says.
 pub const OPPONENT_HOST: &str = "bench.connect.localhost";
-
-/// A proxy in one of its ways of running.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Kind {
-    PorticoUring,
-    PorticoEpoll,
-    Haproxy,
-    Nginx,
-}
-
-impl Kind {
-    pub const ALL: [Kind; 4] = [Kind::PorticoUring, Kind::PorticoEpoll, Kind::Haproxy, Kind::Nginx];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::PorticoUring => "portico-uring",
-            Kind::PorticoEpoll => "portico-epoll",
-            Kind::Haproxy => "haproxy",
-            Kind::Nginx => "nginx",
-        }
-    }
-
-    fn start(self, options: &LabOptions) -> Start<'_> {
-        let run: Run<'_> = match self {
-            Kind::PorticoUring | Kind::PorticoEpoll => {
-                Box::new(move |site| portico::start(&options.portico, self, &[], site))
-            }
-            Kind::Haproxy => Box::new(|site| haproxy::start(&options.haproxy, site)),
-            Kind::Nginx => Box::new(|site| nginx::start(&options.nginx, site)),
-        };
-        Start { name: self.name().to_owned(), run }
-    }
-
-    pub fn is_ours(self) -> bool {
-        match self {
-            Kind::PorticoUring | Kind::PorticoEpoll => true,
-            Kind::Haproxy | Kind::Nginx => false,
-        }
-    }
-}
+/// Of a grant's token, about.
+const GRANT_BYTES: usize = 160;
 
 #[derive(Clone, Debug)]
 pub struct LabOptions {
     pub kinds: Vec<Kind>,
-    pub portico: PathBuf,
-    pub haproxy: PathBuf,
-    pub nginx: PathBuf,
+    pub programs: Programs,
     pub proxy_core: usize,
     pub load_core: usize,
 }
@@ -73,8 +36,13 @@ pub struct LabOptions {
 pub struct Subject {
     pub kind: Kind,
     pub running: Running,
-    pub address: SocketAddr,
+    pub http: SocketAddr,
+    pub https: SocketAddr,
+    /// The process with the TLS listener, where that is another.
+    pub running_https: Option<Running>,
     pub host: String,
+    /// What lets the load in; the others' load carries it too.
+    pub cookie: Option<String>,
     pub version: String,
 }
 
@@ -82,7 +50,15 @@ pub struct Lab {
     // In this order the proxies are ended first and the directory is removed last.
     pub subjects: Vec<Subject>,
     backend: Running,
+    upstream: SocketAddr,
     _directory: TempDir,
+}
+
+/// Where a load goes and whose CPU and memory it costs.
+pub struct Aim {
+    pub kind: Kind,
+    pub target: Target,
+    pub pid: u32,
 }
 
 /// How a proxy is started; its name is that of its directory.
@@ -93,11 +69,34 @@ pub struct Start<'a> {
 
 type Run<'a> = Box<dyn Fn(&Site) -> anyhow::Result<Subject> + 'a>;
 
+/// How `kind` is started.
+pub fn start_of<'a>(kind: Kind, options: &'a LabOptions) -> Start<'a> {
+    let program = options.programs.of(kind);
+    let run: Run<'a> = match kind {
+        Kind::PorticoUring | Kind::PorticoEpoll => {
+            Box::new(move |site| portico::start(&program, kind, &[], site))
+        }
+        Kind::Haproxy | Kind::Haproxy28 => {
+            Box::new(move |site| haproxy::start(&program, kind, site))
+        }
+        Kind::Nginx => Box::new(move |site| nginx::start(&program, site)),
+        Kind::Envoy => Box::new(move |site| envoy::start(&program, site)),
+        Kind::Chp => {
+            let node = options.programs.node();
+            Box::new(move |site| chp::start(&node, &program, site))
+        }
+        Kind::H2o => Box::new(move |site| h2o::start(&program, site)),
+        Kind::Traefik => Box::new(move |site| traefik::start(&program, site)),
+        Kind::Direct => Box::new(|_| bail!("the backend is there already")),
+    };
+    Start { name: kind.name().to_owned(), run }
+}
+
 impl Lab {
     /// Starts every kind once.
-    pub fn open(options: &LabOptions) -> anyhow::Result<Lab> {
-        ensure!(!options.kinds.is_empty(), "no proxy to look at");
-        let starts: Vec<Start<'_>> = options.kinds.iter().map(|kind| kind.start(options)).collect();
+    pub fn open(options: &LabOptions, kinds: &[Kind]) -> anyhow::Result<Lab> {
+        ensure!(!kinds.is_empty(), "no proxy to look at");
+        let starts: Vec<Start<'_>> = kinds.iter().map(|kind| start_of(*kind, options)).collect();
         Self::with(options, &starts)
     }
 
@@ -107,12 +106,15 @@ impl Lab {
         kernel::pin_to_core(options.load_core).context("cannot run on the core of the load")?;
         let directory = tempfile::Builder::new().prefix("portico-bench-").tempdir()?;
         let (backend, upstream) = start_backend(options.load_core)?;
-        let mut lab = Lab { subjects: Vec::new(), backend, _directory: directory };
+        let names = ["connect.localhost", "*.connect.localhost"];
+        let certificate = Authority::generate().certificate(directory.path(), "all", &names);
+        let mut lab = Lab { subjects: Vec::new(), backend, upstream, _directory: directory };
         for Start { name, run } in starts {
             let site = Site {
                 directory: lab._directory.path().join(name),
                 upstream,
                 core: options.proxy_core,
+                certificate: certificate.clone(),
             };
             std::fs::create_dir(&site.directory)?;
             lab.subjects.push(run(&site).with_context(|| format!("cannot start {name}"))?);
@@ -123,12 +125,58 @@ impl Lab {
     /// A proxy that ended by itself would be measured as a fast one.
     pub fn check(&mut self) -> anyhow::Result<()> {
         for subject in &mut self.subjects {
-            if let Some(status) = subject.running.ended() {
-                bail!("{} ended by itself: {status}", subject.kind.name());
-            }
+            subject.check()?;
         }
         ensure!(self.backend.ended().is_none(), "the backend ended by itself");
         Ok(())
+    }
+
+    /// At one of the subjects, with or without TLS.
+    pub fn aim(&self, subject: &Subject, handshake: Option<Handshake>) -> Aim {
+        let https = handshake.and(subject.running_https.as_ref());
+        Aim {
+            kind: subject.kind,
+            target: Target {
+                address: if handshake.is_some() { subject.https } else { subject.http },
+                host: subject.host.clone(),
+                cookie: subject.cookie.clone().unwrap_or_else(|| self.cookie()),
+                tls: handshake.map(tls::client),
+            },
+            pid: https.unwrap_or(&subject.running).pid(),
+        }
+    }
+
+    /// At the backend itself.
+    pub fn direct(&self) -> Aim {
+        let target = Target {
+            address: self.upstream,
+            host: OPPONENT_HOST.into(),
+            cookie: self.cookie(),
+            tls: None,
+        };
+        Aim { kind: Kind::Direct, target, pid: self.backend.pid() }
+    }
+
+    /// A grant that one of ours made, so that all read the same bytes; as many where none runs.
+    fn cookie(&self) -> String {
+        let ours = self.subjects.iter().find_map(|subject| subject.cookie.clone());
+        ours.unwrap_or_else(|| format!("{}={}", portico::GRANT, "x".repeat(GRANT_BYTES)))
+    }
+}
+
+impl Subject {
+    fn check(&mut self) -> anyhow::Result<()> {
+        for running in [Some(&mut self.running), self.running_https.as_mut()].into_iter().flatten()
+        {
+            if let Some(status) = running.ended() {
+                bail!("{} ended by itself: {status}", self.kind.name());
+            }
+        }
+        Ok(())
+    }
+
+    pub fn is_alive(&mut self) -> bool {
+        self.check().is_ok()
     }
 }
 
@@ -138,6 +186,8 @@ pub struct Site {
     pub directory: PathBuf,
     pub upstream: SocketAddr,
     pub core: usize,
+    /// The same for all: ECDSA on P-256.
+    pub certificate: CertificatePaths,
 }
 
 impl Site {
@@ -147,9 +197,16 @@ impl Site {
         Ok(path)
     }
 
+    /// The certificate and its key in one file, as HAProxy wants them.
+    pub fn pem(&self) -> anyhow::Result<PathBuf> {
+        let read = |path: &Path| std::fs::read_to_string(path);
+        let both = read(&self.certificate.cert)? + &read(&self.certificate.key)?;
+        self.write("all.pem", &both)
+    }
+
     /// Starts a proxy on its core, its messages in a file of the directory.
     pub fn spawn(&self, mut command: Command) -> anyhow::Result<Running> {
-        let log = std::fs::File::create(self.log())?;
+        let log = std::fs::File::options().create(true).append(true).open(self.log())?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         kernel::confine(&mut command, self.core);
         let program = command.get_program().to_owned();
@@ -167,10 +224,12 @@ impl Site {
         running: &mut Running,
         address: SocketAddr,
         host: &str,
+        cookie: &str,
     ) -> anyhow::Result<()> {
+        let target = Target { address, host: host.into(), cookie: cookie.into(), tls: None };
+        let request = head::request(&target, "/");
         self.until(running, "a GET through it does not get 200", || {
-            exchange(address, &head::request(host, "/"))
-                .is_ok_and(|answer| answer.starts_with(b"HTTP/1.1 200 "))
+            exchange(address, &request).is_ok_and(|answer| answer.starts_with(b"HTTP/1.1 200 "))
         })
     }
 

@@ -1,10 +1,11 @@
 //! The facts about this machine and checkout without which a figure means nothing.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 use std::time::SystemTime;
 
-use super::lab::Lab;
+use super::kind::Kind;
 
 pub struct Facts {
     pub date: String,
@@ -13,6 +14,8 @@ pub struct Facts {
     pub cores: usize,
     /// Short hash, and whether the tree differs from it.
     pub commit: String,
+    /// How Portico was built.
+    pub flags: String,
     /// Name and what the program says of its version.
     pub versions: Vec<(&'static str, String)>,
 }
@@ -28,7 +31,7 @@ fn kernel() -> anyhow::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned())
 }
 
-pub fn facts(lab: &Lab) -> anyhow::Result<Facts> {
+pub fn facts(versions: &BTreeMap<Kind, String>) -> anyhow::Result<Facts> {
     let kernel = kernel()?;
     let described = fs::read_to_string("/proc/cpuinfo")?;
     let processor = described
@@ -42,12 +45,21 @@ pub fn facts(lab: &Lab) -> anyhow::Result<Facts> {
         processor,
         cores: described.lines().filter(|line| line.starts_with("processor")).count(),
         commit: commit(),
-        versions: lab
-            .subjects
-            .iter()
-            .map(|subject| (subject.kind.name(), subject.version.clone()))
-            .collect(),
+        flags: flags(),
+        versions: versions.iter().map(|(kind, said)| (kind.name(), said.clone())).collect(),
     })
+}
+
+/// The profile of the workspace's Cargo.toml, and what the environment adds.
+fn flags() -> String {
+    let said = |program: &str| {
+        let output = Command::new(program).arg("--version").output().ok()?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let compiler = said("rustc").unwrap_or_else(|| "an unknown rustc".into());
+    let more = std::env::var("RUSTFLAGS").unwrap_or_default();
+    let more = if more.is_empty() { "no RUSTFLAGS".into() } else { format!("RUSTFLAGS `{more}`") };
+    format!("{compiler}; release profile: fat LTO, one codegen unit; {more}")
 }
 
 fn commit() -> String {

@@ -3,29 +3,34 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::lab::{Kind, OPPONENT_HOST, Site, Subject, version};
+use super::kind::Kind;
+use super::lab::{OPPONENT_HOST, Site, Subject, version};
 use crate::port::free_address;
 
 pub fn start(program: &Path, site: &Site) -> anyhow::Result<Subject> {
-    let address = free_address();
-    let configuration = configuration(site, &address.to_string());
+    let (http, https) = (free_address(), free_address());
+    let configuration = configuration(site, &http.to_string(), &https.to_string());
     let path = site.write("nginx.conf", &configuration)?;
     let mut command = Command::new(program);
     command.arg("-p").arg(&site.directory).arg("-c").arg(path).args(["-e", "stderr"]);
     let mut running = site.spawn(command)?;
-    site.ready(&mut running, address, OPPONENT_HOST)?;
+    site.ready(&mut running, http, OPPONENT_HOST, "")?;
     Ok(Subject {
         kind: Kind::Nginx,
         running,
-        address,
+        http,
+        https,
+        running_https: None,
         host: OPPONENT_HOST.into(),
+        cookie: None,
         version: version(program, "-v"),
     })
 }
 
 /// The upgraded location is its own, because an empty Connection field is what keeps plain
-/// upstream connections open. Buffering stays on, as it is by default, but never on disk.
-fn configuration(site: &Site, address: &str) -> String {
+/// upstream connections open. Answers are buffered, as they are by default, but never on disk; uploads are not,
+/// as where they are large.
+fn configuration(site: &Site, http: &str, https: &str) -> String {
     format!(
         "user root;
 daemon off;
@@ -45,6 +50,11 @@ http {{
     keepalive_timeout 60s;
     keepalive_requests 1000000000;
     tcp_nodelay on;
+    client_max_body_size 0;
+    ssl_certificate {cert};
+    ssl_certificate_key {key};
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_session_tickets on;
     upstream session {{
         server {upstream};
         keepalive 1024;
@@ -52,14 +62,17 @@ http {{
         keepalive_requests 1000000000;
     }}
     server {{
-        listen {address} default_server;
+        listen {http} default_server backlog=4096;
+        listen {https} ssl default_server backlog=4096;
         return 404;
     }}
     server {{
-        listen {address};
+        listen {http};
+        listen {https} ssl;
         server_name {OPPONENT_HOST};
         proxy_http_version 1.1;
         proxy_max_temp_file_size 0;
+        proxy_request_buffering off;
         location / {{
             proxy_pass http://session;
             proxy_set_header Host $host;
@@ -79,8 +92,10 @@ http {{
 }}
 ",
         upstream = site.upstream,
+        cert = site.certificate.cert.display(),
+        key = site.certificate.key.display(),
         forwarded = "proxy_set_header X-Forwarded-For $remote_addr;
-            proxy_set_header X-Forwarded-Proto http;
+            proxy_set_header X-Forwarded-Proto $scheme;
             proxy_set_header X-Forwarded-Host $host;"
     )
 }

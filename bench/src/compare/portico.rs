@@ -1,4 +1,5 @@
-//! Portico as an operator starts it, with one worker and one session made through its API.
+//! Portico as an operator starts it, with one worker, everything on, and sessions made through
+//! its API.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -7,12 +8,17 @@ use std::process::Command;
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
-use super::lab::{Kind, Site, Subject, exchange, version};
+use super::kind::Kind;
+use super::lab::{Site, Subject, exchange, version};
 use crate::load::head;
 use crate::port::free_address;
+use crate::routable;
+use crate::world::TOKEN;
 
-/// Only this run's processes on loopback ever see it.
-const TOKEN: &str = "portico-bench-token-of-one-run-on-loopback";
+/// The cookie that lets its owner into the session.
+pub const GRANT: &str = "__Host-portico-grant";
+/// Longer than any run, because a renewed grant makes another answer.
+const GRANT_LIFETIME: &str = "12h";
 
 /// With more settings, by their names in the environment.
 pub fn start(
@@ -21,22 +27,35 @@ pub fn start(
     more: &[(&str, &str)],
     site: &Site,
 ) -> anyhow::Result<Subject> {
+    start_with_routes(program, kind, 1, more, site)
+}
+
+/// So many sessions in all; the load knows one of them.
+pub fn start_with_routes(
+    program: &Path,
+    kind: Kind,
+    routes: usize,
+    more: &[(&str, &str)],
+    site: &Site,
+) -> anyhow::Result<Subject> {
     let io = if kind == Kind::PorticoEpoll { "epoll" } else { "uring" };
-    ensure!(
-        program.exists(),
-        "there is no {}; run `cargo build --release` first",
-        program.display()
-    );
-    let (address, control) = (free_address(), free_address());
+    let (http, https, control) = (free_address(), free_address(), free_address());
+    let certificate = &site.certificate;
     let mut command = Command::new(program);
     command
         .args(["serve", "--io", io])
         .current_dir(&site.directory)
-        .env("PORTICO_CONNECT_URL", format!("http://connect.localhost:{}", address.port()))
-        // The opponents ask nobody either.
-        .env("PORTICO_ACCESS__MODE", "open")
+        .env("PORTICO_CONNECT_URL", format!("https://connect.localhost:{}", https.port()))
+        // Nobody signs in here: the load brings a grant that a ticket became.
+        .env("PORTICO_ACCESS__MODE", "closed")
+        .env("PORTICO_ACCESS__GRANT_LIFETIME", GRANT_LIFETIME)
         .env("PORTICO_ROUTING", "subdomain")
-        .env("PORTICO_PROXY__HTTP", address.to_string())
+        .env("PORTICO_PROXY__HTTP", http.to_string())
+        .env("PORTICO_PROXY__HTTPS", https.to_string())
+        .env(
+            "PORTICO_TLS__CERTIFICATES",
+            format!("{}:{}", certificate.cert.display(), certificate.key.display()),
+        )
         .env("PORTICO_PROXY__WORKERS", "1")
         .env("PORTICO_PROXY__DRAIN_TIMEOUT", "1s")
         .env("PORTICO_CONTROL__LISTEN", control.to_string())
@@ -48,27 +67,73 @@ pub fn start(
     site.until(&mut running, "/v1/sessions does not answer", || {
         call(control, "GET", "/v1/sessions", None).is_ok()
     })?;
-    let host = create_session(control, site.upstream)?;
-    site.ready(&mut running, address, &host)?;
-    Ok(Subject { kind, running, address, host, version: version(program, "--version") })
+    let upstream = format!("http://{}", site.upstream);
+    routable::load(control, routes.saturating_sub(1), &upstream)?;
+    let session = create_session(control, &upstream)?;
+    let host = host_of(&session)?;
+    site.until(&mut running, "the session is not routed", || {
+        status(http, &host, "/").is_some_and(|status| status != 404)
+    })?;
+    let cookie = grant(control, http, &session)?;
+    site.ready(&mut running, http, &host, &cookie)?;
+    Ok(Subject {
+        kind,
+        running,
+        http,
+        https,
+        running_https: None,
+        host,
+        cookie: Some(cookie),
+        version: version(program, "--version"),
+    })
 }
 
-/// Answers with the Host of the session's own URL.
-fn create_session(control: SocketAddr, upstream: SocketAddr) -> anyhow::Result<String> {
+fn create_session(control: SocketAddr, upstream: &str) -> anyhow::Result<Value> {
     let session = json!({
         "label": "bench",
         "workspace": "bench",
         "owner": "bench",
         "tool": "bench",
-        "upstream": format!("http://{upstream}"),
+        "upstream": upstream,
         "routing": ["subdomain"],
     });
-    let created = call(control, "POST", "/v1/sessions", Some(&session))?;
-    created["urls"]["subdomain"]
+    call(control, "POST", "/v1/sessions", Some(&session))
+}
+
+/// The Host of the session's own URL.
+fn host_of(session: &Value) -> anyhow::Result<String> {
+    session["urls"]["subdomain"]
         .as_str()
-        .and_then(|url| url.strip_prefix("http://")?.split('/').next())
+        .and_then(|url| url.strip_prefix("https://")?.split('/').next())
         .map(str::to_owned)
-        .with_context(|| format!("the session has no URL: {created}"))
+        .with_context(|| format!("the session has no URL: {session}"))
+}
+
+/// A ticket for the owner, and what the proxy gives for it: the value of a Cookie header.
+fn grant(control: SocketAddr, http: SocketAddr, session: &Value) -> anyhow::Result<String> {
+    let id = session["id"].as_str().context("the session has no id")?;
+    let user = json!({ "user": "bench" });
+    let ticket = call(control, "POST", &format!("/v1/sessions/{id}/tickets"), Some(&user))?;
+    let url = ticket["urls"]["subdomain"].as_str().context("the ticket has no URL")?;
+    let (host, path) = url
+        .strip_prefix("https://")
+        .and_then(|rest| rest.split_once('/'))
+        .with_context(|| format!("no URL of https: {url}"))?;
+    let request = format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    let answer = exchange(http, request.as_bytes())?;
+    let cookie = head::field(&answer, b"set-cookie").map(String::from_utf8_lossy);
+    cookie
+        .and_then(|cookie| {
+            let value = cookie.split(';').next()?;
+            value.starts_with(&format!("{GRANT}=")).then(|| value.to_owned())
+        })
+        .with_context(|| format!("no grant for a ticket: {}", String::from_utf8_lossy(&answer)))
+}
+
+fn status(address: SocketAddr, host: &str, path: &str) -> Option<u16> {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    let answer = exchange(address, request.as_bytes()).ok()?;
+    Some(head::parse(&answer).ok()??.status)
 }
 
 fn call(

@@ -1,60 +1,49 @@
-//! The two files that a comparison leaves: `RESULTS.md` to read and `results.json` to compute with.
+//! The files that a comparison leaves: `RESULTS.md` to read, `results.json` to compute with, and a
+//! plot for each case.
 
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
-use serde_json::{Value, json};
 
 use super::machine::Facts;
-use super::summary::{Row, Spread};
-use super::{Options, Sample};
-
-pub fn table(rows: &[Row]) -> String {
-    let mut text = String::from(
-        "| case | proxy | CPU µs per request (min–max) | ratio to the better opponent | \
-         requests/s | core used | p50 µs | p99 µs | errors |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
-    );
-    for row in rows {
-        let cpu = row.cpu_microseconds;
-        let ratio = row.ratio.map_or("–".to_owned(), |ratio| format!("**{ratio:.2}**"));
-        let _ = writeln!(
-            text,
-            "| {} | {} | {:.1} ({:.1}–{:.1}) | {ratio} | {:.0} | {:.0} % | {} | {} | {} |",
-            row.case.title(),
-            row.kind.name(),
-            cpu.median,
-            cpu.lowest,
-            cpu.highest,
-            row.per_second.median,
-            row.core_share * 100.0,
-            row.p50.as_micros(),
-            row.p99.as_micros(),
-            row.errors,
-        );
-    }
-    text
-}
+use super::measure::Sample;
+use super::recording::Recording;
+use super::summary::Row;
+use super::{Findings, Options, goals, plot, record, tables};
 
 pub fn write(
     directory: &Path,
     options: &Options,
     facts: &Facts,
     rows: &[Row],
-    samples: &[Sample],
+    findings: &Findings,
 ) -> anyhow::Result<()> {
-    fs::create_dir_all(directory)?;
-    for (name, text) in [
-        ("RESULTS.md", document(options, facts, rows, samples)),
-        ("results.json", format!("{:#}\n", record(options, facts, rows, samples))),
-    ] {
-        let path = directory.join(name);
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-        println!("wrote {}", path.display());
+    let plots = directory.join("plots");
+    fs::create_dir_all(&plots)?;
+    for case in &options.cases {
+        if let Some(svg) = plot::bars(*case, rows) {
+            put(&plots.join(format!("{}.svg", case.name())), &svg)?;
+        }
     }
+    let path = directory.join("RESULTS.md");
+    let older = fs::read_to_string(&path).unwrap_or_default();
+    let text = document(options, facts, rows, findings) + other_sections(&older);
+    put(&path, &text)?;
+    let json = record::record(options, facts, rows, findings);
+    put(&directory.join("results.json"), &format!("{json:#}\n"))?;
+    println!("wrote {}", directory.display());
     Ok(())
+}
+
+fn put(path: &Path, text: &str) -> anyhow::Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// What other runs wrote behind the comparison.
+fn other_sections(document: &str) -> &str {
+    document.find("\n# ").map_or("", |at| &document[at..])
 }
 
 /// Puts a report of another run behind the comparison, in place of an older one with its heading.
@@ -67,90 +56,93 @@ pub fn replace_section(directory: &Path, heading: &str, report: &str) -> anyhow:
         text.replace_range(at..end, "");
     }
     let _ = write!(text, "{heading}\n{report}");
-    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    put(&path, &text)
 }
 
-fn document(options: &Options, facts: &Facts, rows: &[Row], samples: &[Sample]) -> String {
+fn document(options: &Options, facts: &Facts, rows: &[Row], findings: &Findings) -> String {
     let mut text = String::from(
-        "# CPU per request, side by side\n\nWritten by `make bench`; do not edit. Below 1 in the \
-         ratio column, Portico is cheaper than the\nbetter of the opponents.\n\n",
+        "# Side by side\n\nWritten by `make bench`; do not edit. The main figure is the CPU time \
+         that a proxy spends on a unit\nof work. A ratio below 1 means that Portico spends less \
+         than the best of the opponents.\n\n## Goals\n\n",
     );
-    text.push_str(&table(rows));
-    let disturbed = samples.iter().map(|sample| sample.foreign_cores).fold(0.0, f64::max);
+    text.push_str(&goals::table(rows));
+    text.push('\n');
+    facts_table(&mut text, options, facts, findings);
+    for case in &options.cases {
+        let table = tables::of_case(*case, rows, &findings.gaps);
+        let (title, name) = (case.title(), case.name());
+        let _ = write!(text, "\n## {}\n\n{table}", capital(title));
+        if plot::bars(*case, rows).is_some() {
+            let _ = write!(text, "\n![{title}](plots/{name}.svg)\n");
+        }
+    }
+    let _ = write!(text, "\n## How it is measured\n\n{}", include_str!("method.md"));
+    let _ = write!(text, "\nThe recording is {}.\n", Recording::jupyterlab().summary());
+    text
+}
+
+fn facts_table(text: &mut String, options: &Options, facts: &Facts, findings: &Findings) {
+    let timing = options.timing;
+    let disturbed = findings.samples.iter().filter_map(foreign).fold(0.0, f64::max);
     let cores = (options.lab.proxy_core, options.lab.load_core);
-    let mut facts_told = vec![
+    let mut told = vec![
         ("date", facts.date.clone()),
         ("commit", facts.commit.clone()),
         ("command", format!("`{}`", options.command)),
+        ("flags", facts.flags.clone()),
         ("kernel", format!("Linux {}", facts.kernel)),
         ("processor", format!("{}, {} cores", facts.processor, facts.cores)),
         ("cores used", format!("proxy {}, load and upstream {}", cores.0, cores.1)),
         ("repetitions", options.repetitions.to_string()),
-        ("each", format!("{:?} after {:?} of warm-up", options.measure, options.warm_up)),
+        ("each", format!("{:?} after {:?} of warm-up", timing.measure, timing.warm_up)),
+        ("all of it", format!("{} minutes", findings.took.as_secs().div_ceil(60))),
         ("other programs", format!("at most {:.0} % of a core in a sample", disturbed * 100.0)),
     ];
-    facts_told.extend(facts.versions.iter().cloned());
-    text.push_str("\n| fact | of this run |\n| --- | --- |\n");
-    for (name, value) in facts_told {
+    told.extend(facts.versions.iter().map(|(name, version)| (*name, version.clone())));
+    text.push_str("| fact | of this run |\n| --- | --- |\n");
+    for (name, value) in told {
         let _ = writeln!(text, "| {name} | {value} |");
     }
-    text.push('\n');
-    text.push_str(include_str!("method.md"));
-    text
 }
 
-fn record(options: &Options, facts: &Facts, rows: &[Row], samples: &[Sample]) -> Value {
-    let versions: serde_json::Map<_, _> =
-        facts.versions.iter().map(|(name, version)| ((*name).into(), json!(version))).collect();
-    let rows: Vec<Value> = rows.iter().map(row_record).collect();
-    let samples: Vec<Value> = samples.iter().map(sample_record).collect();
-    json!({
-        "date": facts.date,
-        "commit": facts.commit,
-        "command": options.command,
-        "kernel": facts.kernel,
-        "processor": facts.processor,
-        "cores": facts.cores,
-        "versions": versions,
-        "repetitions": options.repetitions,
-        "warm_up_seconds": options.warm_up.as_secs_f64(),
-        "measure_seconds": options.measure.as_secs_f64(),
-        "rows": rows,
-        "samples": samples,
+fn foreign(sample: &Sample) -> Option<f64> {
+    Some(sample.load?.foreign_cores)
+}
+
+fn capital(title: &str) -> String {
+    let mut letters = title.chars();
+    letters.next().map_or(String::new(), |first| {
+        first.to_uppercase().chain(letters).collect()
     })
 }
 
-fn row_record(row: &Row) -> Value {
-    json!({
-        "case": row.case.name(),
-        "proxy": row.kind.name(),
-        "cpu_microseconds_per_request": spread_record(row.cpu_microseconds),
-        "requests_per_second": spread_record(row.per_second),
-        "core_share": row.core_share,
-        "p50_microseconds": row.p50.as_secs_f64() * 1e6,
-        "p99_microseconds": row.p99.as_secs_f64() * 1e6,
-        "errors": row.errors,
-        "ratio_to_better_opponent": row.ratio,
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn spread_record(spread: Spread) -> Value {
-    json!({ "median": spread.median, "min": spread.lowest, "max": spread.highest })
-}
+    #[test]
+    fn a_new_comparison_keeps_what_other_runs_wrote() {
+        let older = "# Side by side\n\n## Goals\n\ntext\n\n# Another\n\nits text\n";
+        assert_eq!(other_sections(older), "\n# Another\n\nits text\n");
+        assert_eq!(other_sections("# Side by side\n\n## Goals\n"), "");
+    }
 
-fn sample_record(sample: &Sample) -> Value {
-    json!({
-        "case": sample.case.name(),
-        "proxy": sample.kind.name(),
-        "repetition": sample.repetition + 1,
-        "requests": sample.requests,
-        "errors": sample.errors,
-        "first_error": sample.first_error,
-        "cpu_microseconds_per_request": sample.cpu_microseconds_per_request,
-        "core_share": sample.core_share,
-        "foreign_cores": sample.foreign_cores,
-        "requests_per_second": sample.requests_per_second,
-        "p50_microseconds": sample.p50.as_secs_f64() * 1e6,
-        "p99_microseconds": sample.p99.as_secs_f64() * 1e6,
-    })
+    #[test]
+    fn a_section_takes_the_place_of_its_older_self() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("RESULTS.md");
+        fs::write(&path, "# Side by side\n\nx\n").unwrap();
+        for text in ["one\n", "two\n"] {
+            replace_section(directory.path(), "First", text).unwrap();
+            replace_section(directory.path(), "Second", text).unwrap();
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "# Side by side\n\nx\n\n# First\n\ntwo\n\n# Second\n\ntwo\n");
+    }
+
+    #[test]
+    fn a_title_begins_with_a_capital() {
+        assert_eq!(capital("echo of 64 B"), "Echo of 64 B");
+        assert_eq!(capital("GETs"), "GETs");
+    }
 }

@@ -1,11 +1,11 @@
 //! What one connection of a closed loop does between two readiness events, and what the run tells
 //! it. It must not know how readiness is found.
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io;
 use std::time::{Duration, Instant};
 
 use super::latency::Latency;
+use super::stream::Stream;
 
 /// Room for the largest message with its head, so that one read drains a socket.
 pub const SCRATCH_BYTES: usize = 64 * 1024;
@@ -15,16 +15,24 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A kind of load, seen from one connection.
 pub trait Dialogue {
     /// The connection is new: say the first thing.
-    fn begin(&mut self, socket: &TcpStream) -> Result<(), Fault>;
+    fn begin(&mut self, stream: &mut Stream) -> Result<(), Fault>;
     /// Some bytes arrived.
     fn received(
         &mut self,
-        socket: &TcpStream,
+        stream: &mut Stream,
         bytes: &[u8],
         tally: &mut Tally,
-    ) -> Result<(), Fault>;
+    ) -> Result<Next, Fault>;
     /// There may be room to send again. Called before reading, on every event.
-    fn writable(&mut self, socket: &TcpStream) -> Result<(), Fault>;
+    fn writable(&mut self, stream: &mut Stream, tally: &mut Tally) -> Result<(), Fault>;
+}
+
+/// What becomes of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    Stay,
+    /// It has served: a new one takes its place.
+    Renew,
 }
 
 /// Why a connection was given up.
@@ -43,6 +51,8 @@ pub enum Fault {
 pub struct Tally {
     pub measuring: bool,
     pub completed: u64,
+    /// Of bodies, in the direction of the load.
+    pub bytes: u64,
     pub latency: Latency,
 }
 
@@ -56,29 +66,10 @@ impl Tally {
         }
         now
     }
-}
 
-pub fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)?;
-    socket.set_nodelay(true)?;
-    Ok(socket)
-}
-
-/// Sends as much as the socket takes now.
-pub fn send_some(mut socket: &TcpStream, bytes: &[u8]) -> Result<usize, Fault> {
-    match socket.write(bytes) {
-        Ok(count) => Ok(count),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// One read: `None` when the socket is empty, a fault when the other side is gone.
-pub fn receive_some(mut socket: &TcpStream, scratch: &mut [u8]) -> Result<Option<usize>, Fault> {
-    match socket.read(scratch) {
-        Ok(0) => Err(Fault::Closed),
-        Ok(count) => Ok(Some(count)),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-        Err(error) => Err(error.into()),
+    pub fn transferred(&mut self, bytes: usize) {
+        if self.measuring {
+            self.bytes += bytes as u64;
+        }
     }
 }

@@ -1,30 +1,35 @@
-//! Ping-pong of raw bytes on upgraded connections in a closed loop; what comes back must be what
-//! was sent. It must not know who echoes.
+//! Ping-pong of raw bytes on upgraded connections in a closed loop, of one size or of several in
+//! turn; what comes back must be what was sent. It must not know who echoes.
 
-use std::net::TcpStream;
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::connection::{Dialogue, Fault, Tally, send_some};
+use super::connection::{Dialogue, Fault, Next, Tally};
 use super::engine::{self, Outcome};
+use super::stream::Stream;
 use super::{Edge, Plan, head};
 
 /// Messages start at different places of the pattern, so that bytes of another connection or of
 /// an earlier round are noticed. A prime, so that the starts do not fall in step.
 const STARTS: usize = 251;
 
+/// Messages of these sizes, again from the first after the last.
 pub fn run(
     plan: &Plan,
-    message_bytes: usize,
+    sizes: &[usize],
     edge: impl FnMut(Edge) -> anyhow::Result<()>,
 ) -> anyhow::Result<Outcome> {
-    anyhow::ensure!(message_bytes > 0, "a message has at least one byte");
-    let request: Rc<[u8]> = head::upgrade_request(&plan.target.host, "/echo").into();
-    let pattern: Rc<[u8]> = pattern(message_bytes + STARTS).into();
+    let largest = sizes.iter().copied().max().unwrap_or(0);
+    anyhow::ensure!(!sizes.contains(&0) && largest > 0, "a message has at least one byte");
+    let request: Rc<[u8]> = head::upgrade_request(&plan.target, "/echo").into();
+    let pattern: Rc<[u8]> = pattern(largest + STARTS).into();
+    let sizes: Rc<[usize]> = sizes.into();
     let make = |index: usize| Echo {
         request: request.clone(),
         pattern: pattern.clone(),
-        message_bytes,
+        sizes: sizes.clone(),
+        // Connections are at different places of the sizes, as people are.
+        at: index % sizes.len(),
         start: index % STARTS,
         sent: 0,
         received: 0,
@@ -37,7 +42,9 @@ pub fn run(
 struct Echo {
     request: Rc<[u8]>,
     pattern: Rc<[u8]>,
-    message_bytes: usize,
+    sizes: Rc<[usize]>,
+    /// Whose turn of the sizes it is.
+    at: usize,
     start: usize,
     sent: usize,
     received: usize,
@@ -52,9 +59,13 @@ enum Stage {
 }
 
 impl Echo {
-    fn send_rest(&mut self, socket: &TcpStream) -> Result<(), Fault> {
-        let message = &self.pattern[self.start..self.start + self.message_bytes];
-        self.sent += send_some(socket, &message[self.sent..])?;
+    fn message_bytes(&self) -> usize {
+        self.sizes[self.at]
+    }
+
+    fn send_rest(&mut self, stream: &mut Stream) -> Result<(), Fault> {
+        let message = &self.pattern[self.start..self.start + self.message_bytes()];
+        self.sent += stream.send_some(&message[self.sent..])?;
         Ok(())
     }
 
@@ -72,42 +83,43 @@ impl Echo {
 }
 
 impl Dialogue for Echo {
-    fn begin(&mut self, socket: &TcpStream) -> Result<(), Fault> {
-        match send_some(socket, &self.request)? {
-            sent if sent == self.request.len() => Ok(()),
-            sent => Err(Fault::Answer(format!("only {sent} bytes of a request could be sent"))),
-        }
+    fn begin(&mut self, stream: &mut Stream) -> Result<(), Fault> {
+        stream.send_all(&self.request)
     }
 
     fn received(
         &mut self,
-        socket: &TcpStream,
+        stream: &mut Stream,
         bytes: &[u8],
         tally: &mut Tally,
-    ) -> Result<(), Fault> {
+    ) -> Result<Next, Fault> {
         if let Stage::Asking(partial) = &mut self.stage {
             partial.extend_from_slice(bytes);
-            let Some(head) = head::parse(partial).map_err(Fault::Answer)? else { return Ok(()) };
+            let Some(head) = head::parse(partial).map_err(Fault::Answer)? else {
+                return Ok(Next::Stay);
+            };
             if head.status != 101 || head.head_bytes != partial.len() {
                 return Err(Fault::Answer(format!("no upgrade: {head:?}")));
             }
             self.stage = Stage::Open;
             self.started = Instant::now();
-            return self.send_rest(socket);
+            self.send_rest(stream)?;
+            return Ok(Next::Stay);
         }
         self.check(bytes)?;
-        if self.received == self.message_bytes {
+        if self.received == self.message_bytes() {
             self.started = tally.round_trip(self.started);
             self.start = (self.start + 1) % STARTS;
+            self.at = (self.at + 1) % self.sizes.len();
             (self.sent, self.received) = (0, 0);
-            self.send_rest(socket)?;
+            self.send_rest(stream)?;
         }
-        Ok(())
+        Ok(Next::Stay)
     }
 
-    fn writable(&mut self, socket: &TcpStream) -> Result<(), Fault> {
+    fn writable(&mut self, stream: &mut Stream, _tally: &mut Tally) -> Result<(), Fault> {
         match self.stage {
-            Stage::Open if self.sent < self.message_bytes => self.send_rest(socket),
+            Stage::Open if self.sent < self.message_bytes() => self.send_rest(stream),
             Stage::Open | Stage::Asking(_) => Ok(()),
         }
     }

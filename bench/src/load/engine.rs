@@ -1,23 +1,28 @@
 //! Drives many dialogues in a closed loop from one thread, replaces broken connections, and marks
 //! the measuring window. It must not know what a dialogue says.
 
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, ensure};
 
-use super::connection::{self, Dialogue, Fault, SCRATCH_BYTES, Tally};
+use super::connection::{Dialogue, Fault, Next, SCRATCH_BYTES, Tally};
 use super::kernel::{self, Poll};
 use super::latency::Latency;
+use super::stream::Stream;
 use super::{Edge, Plan};
 
 /// A run with more broken connections than this measures nothing but its own reconnecting.
 const ERRORS_MAX: u64 = 1_000;
+/// How long after the window a connection that said nothing in it may still do so: with thousands
+/// of them behind a slow proxy, a turn can take longer than the window.
+const GRACE: Duration = Duration::from_secs(3);
 /// How often an idle loop looks at the clock.
 const TICK: Duration = Duration::from_millis(20);
 
 pub struct Outcome {
     pub completed: u64,
+    /// Of bodies.
+    pub bytes: u64,
     /// Connections that broke or got a wrong answer, over the whole run.
     pub errors: u64,
     pub first_error: Option<String>,
@@ -32,10 +37,38 @@ impl Outcome {
 }
 
 struct Line<D> {
-    socket: TcpStream,
+    stream: Stream,
     dialogue: D,
-    /// An event came in the measuring window: a connection without one is stuck.
+    /// Not there yet, so nothing was said.
+    connecting: bool,
+    /// An event came since the measuring began: a connection without one is stuck.
     alive: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Phase {
+    WarmUp,
+    Window,
+    /// For connections that were silent.
+    Grace {
+        measured: Duration,
+    },
+}
+
+/// What is known of broken connections.
+#[derive(Default)]
+pub(super) struct Faults {
+    pub(super) count: u64,
+    pub(super) first: Option<String>,
+}
+
+impl Faults {
+    pub(super) fn note(&mut self, fault: &Fault) -> anyhow::Result<()> {
+        self.count += 1;
+        let first = self.first.get_or_insert_with(|| fault.to_string());
+        ensure!(self.count <= ERRORS_MAX, "{} connections broke; the first one: {first}", self.count);
+        Ok(())
+    }
 }
 
 /// Runs `plan`, with a dialogue from `make` on each connection, and calls `edge` at both ends of
@@ -56,48 +89,67 @@ pub fn run<D: Dialogue>(
     let mut scratch = vec![0; SCRATCH_BYTES];
     let mut keys = Vec::new();
     let mut tally = Tally::default();
-    let (mut errors, mut first_error) = (0, None);
-    let opened = Instant::now();
-    let mut began = opened;
+    let mut faults = Faults::default();
+    // How many connections there were: those that are renewed have numbers of their own.
+    let mut opened = plan.connections;
+    let begun = Instant::now();
+    let mut window = begun;
+    let mut phase = Phase::WarmUp;
     loop {
         poll.wait(TICK, &mut keys)?;
         let now = Instant::now();
-        if kernel::interrupted() {
-            bail!("interrupted");
-        }
-        if tally.measuring && now - began >= plan.measure {
-            edge(Edge::End)?;
-            let stuck = lines.iter().filter(|line| !line.alive).count() as u64;
-            if stuck > 0 && first_error.is_none() {
-                first_error = Some(format!("{stuck} connections were silent all the time"));
+        ensure!(!kernel::interrupted(), "interrupted");
+        match phase {
+            Phase::WarmUp if now - begun >= plan.warm_up => {
+                edge(Edge::Begin)?;
+                window = Instant::now();
+                tally.measuring = true;
+                phase = Phase::Window;
             }
-            return Ok(Outcome {
-                completed: tally.completed,
-                errors: errors + stuck,
-                first_error,
-                window: now - began,
-                latency: tally.latency,
-            });
+            Phase::Window if now - window >= plan.measure => {
+                edge(Edge::End)?;
+                tally.measuring = false;
+                phase = Phase::Grace { measured: now - window };
+            }
+            Phase::WarmUp | Phase::Window | Phase::Grace { .. } => {}
         }
-        if !tally.measuring && now - opened >= plan.warm_up {
-            edge(Edge::Begin)?;
-            began = Instant::now();
-            tally.measuring = true;
+        if let Phase::Grace { measured } = phase {
+            let stuck = lines.iter().filter(|line| !line.alive).count() as u64;
+            if stuck == 0 || now - window >= measured + GRACE {
+                return Ok(outcome(tally, faults, stuck, measured));
+            }
         }
         for key in &keys {
             let index = *key as usize;
-            let Err(fault) = turn(&mut lines[index], &mut scratch, &mut tally) else { continue };
-            errors += 1;
-            first_error.get_or_insert_with(|| fault.to_string());
-            if errors > ERRORS_MAX {
-                bail!(
-                    "{errors} connections broke; the first one: {}",
-                    first_error.unwrap_or_default()
-                );
+            lines[index].alive |= !matches!(phase, Phase::WarmUp);
+            match turn(&mut lines[index], &mut scratch, &mut tally) {
+                Ok(Next::Stay) => {}
+                Ok(Next::Renew) => {
+                    opened += 1;
+                    let line = renewed(plan, &poll, index, make(opened), opened)?;
+                    std::mem::replace(&mut lines[index], line).stream.close();
+                }
+                Err(fault) => {
+                    faults.note(&fault)?;
+                    lines[index] = open(plan, &poll, index, make(index))
+                        .with_context(|| format!("again after: {fault}"))?;
+                }
             }
-            lines[index] = open(plan, &poll, index, make(index))
-                .with_context(|| format!("again after: {fault}"))?;
         }
+    }
+}
+
+fn outcome(tally: Tally, mut faults: Faults, stuck: u64, window: Duration) -> Outcome {
+    if stuck > 0 {
+        faults.first.get_or_insert(format!("{stuck} connections were silent all the time"));
+    }
+    Outcome {
+        completed: tally.completed,
+        bytes: tally.bytes,
+        errors: faults.count + stuck,
+        first_error: faults.first,
+        window,
+        latency: tally.latency,
     }
 }
 
@@ -107,28 +159,50 @@ fn open<D: Dialogue>(
     index: usize,
     mut dialogue: D,
 ) -> anyhow::Result<Line<D>> {
-    let socket = connection::connect(plan.target.address)?;
-    socket.set_nonblocking(true)?;
-    poll.add(&socket, index as u64)?;
-    dialogue.begin(&socket)?;
-    Ok(Line { socket, dialogue, alive: false })
+    let mut stream = Stream::open(&plan.target)?;
+    poll.add(stream.socket(), index as u64)?;
+    dialogue.begin(&mut stream)?;
+    Ok(Line { stream, dialogue, connecting: false, alive: false })
+}
+
+/// Without waiting for the connection, because others are being served.
+fn renewed<D: Dialogue>(
+    plan: &Plan,
+    poll: &Poll,
+    index: usize,
+    dialogue: D,
+    number: usize,
+) -> anyhow::Result<Line<D>> {
+    let stream = Stream::begin(&plan.target, number).context("a new connection")?;
+    poll.add(stream.socket(), index as u64)?;
+    // The one before was alive, or there would be no new one.
+    Ok(Line { stream, dialogue, connecting: true, alive: true })
 }
 
 fn turn<D: Dialogue>(
     line: &mut Line<D>,
     scratch: &mut [u8],
     tally: &mut Tally,
-) -> Result<(), Fault> {
-    line.alive |= tally.measuring;
-    line.dialogue.writable(&line.socket)?;
-    // A short read is an empty socket: what arrives later makes a new event.
-    while let Some(count) = connection::receive_some(&line.socket, scratch)? {
-        line.dialogue.received(&line.socket, &scratch[..count], tally)?;
-        if count < scratch.len() {
+) -> Result<Next, Fault> {
+    if line.connecting {
+        if let Some(error) = line.stream.socket().take_error()? {
+            return Err(error.into());
+        }
+        line.connecting = false;
+        line.dialogue.begin(&mut line.stream)?;
+    }
+    line.stream.flush()?;
+    line.dialogue.writable(&mut line.stream, tally)?;
+    while let Some(count) = line.stream.receive_some(scratch)? {
+        let next = line.dialogue.received(&mut line.stream, &scratch[..count], tally)?;
+        if next == Next::Renew {
+            return Ok(Next::Renew);
+        }
+        if line.stream.is_drained(count, scratch) {
             break;
         }
     }
-    Ok(())
+    Ok(Next::Stay)
 }
 
 #[cfg(test)]
@@ -137,12 +211,18 @@ mod tests {
 
     use super::*;
     use crate::backend;
-    use crate::load::{Target, echo, get};
+    use crate::load::fetch::{self, Connections, Step};
+    use crate::load::{Target, echo, upload};
 
     fn plan(listener: &TcpListener) -> Plan {
         let address = listener.local_addr().unwrap();
         Plan {
-            target: Target { address, host: "session".into() },
+            target: Target {
+                address,
+                host: "session".into(),
+                cookie: "a=1".into(),
+                tls: None,
+            },
             connections: 8,
             warm_up: Duration::from_millis(20),
             measure: Duration::from_millis(100),
@@ -157,6 +237,13 @@ mod tests {
         plan
     }
 
+    fn get(
+        plan: &Plan,
+        edge: impl FnMut(Edge) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Outcome> {
+        fetch::run(plan, vec![Step::small(&plan.target)], Connections::Kept, edge)
+    }
+
     #[test]
     fn every_kind_of_load_runs_clean_against_the_backend_and_marks_its_window() {
         let plan = backend_plan();
@@ -165,24 +252,29 @@ mod tests {
             edges.push(edge);
             Ok(())
         };
+        let several =
+            vec![Step::filler(&plan.target, 300_000), Step::small(&plan.target)];
         let outcomes = [
-            get::run(&plan, &mut note).unwrap(),
-            echo::run(&plan, 64, &mut note).unwrap(),
-            echo::run(&plan, 300_000, &mut note).unwrap(),
+            get(&plan, &mut note).unwrap(),
+            fetch::run(&plan, several.clone(), Connections::Kept, &mut note).unwrap(),
+            fetch::run(&plan, several, Connections::Renewed, &mut note).unwrap(),
+            upload::run(&plan, 300_000, &mut note).unwrap(),
+            echo::run(&plan, &[64], &mut note).unwrap(),
+            echo::run(&plan, &[300_000, 1, 70_000], &mut note).unwrap(),
         ];
         for outcome in outcomes {
             assert_eq!(outcome.first_error, None);
             assert!(outcome.completed >= 8, "{}", outcome.completed);
             assert!(outcome.window >= plan.measure);
         }
-        assert_eq!(edges, [Edge::Begin, Edge::End].repeat(3));
+        assert_eq!(edges, [Edge::Begin, Edge::End].repeat(6));
     }
 
     #[test]
     fn a_server_that_says_nothing_is_an_error_on_every_connection() {
         // Connections wait in the backlog for ever.
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let outcome = get::run(&plan(&listener), |_| Ok(())).unwrap();
+        let outcome = get(&plan(&listener), |_| Ok(())).unwrap();
         assert_eq!((outcome.completed, outcome.errors), (0, 8));
     }
 
@@ -192,6 +284,6 @@ mod tests {
         // Time for as many connections on a busy machine; it gives up long before.
         let plan = Plan { measure: Duration::from_secs(60), ..plan(&listener) };
         std::thread::spawn(move || listener.incoming().for_each(drop));
-        assert!(get::run(&plan, |_| Ok(())).is_err());
+        assert!(get(&plan, |_| Ok(())).is_err());
     }
 }

@@ -3,6 +3,8 @@
 
 use memchr::memmem;
 
+use super::Target;
+
 /// A response head that is complete.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Head {
@@ -54,20 +56,38 @@ pub const SAMPLE_ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /// A request that asks to leave HTTP. The key is the example of RFC 6455 §1.3, because proxies
 /// refuse a WebSocket handshake without one.
-pub fn upgrade_request(host: &str, target: &str) -> Vec<u8> {
-    format!(
-        "GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    )
-    .into_bytes()
+pub fn upgrade_request(target: &Target, path: &str) -> Vec<u8> {
+    let more = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    asking(target, "GET", path, more)
 }
 
 /// A plain request as a small client sends it.
-pub fn request(host: &str, target: &str) -> Vec<u8> {
-    format!(
-        "GET {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: portico-bench\r\nAccept: */*\r\n\r\n"
-    )
-    .into_bytes()
+pub fn request(target: &Target, path: &str) -> Vec<u8> {
+    asking(target, "GET", path, "User-Agent: portico-bench\r\nAccept: */*\r\n")
+}
+
+/// The same, as long as a browser's head of so many bytes; one that is longer by itself stays so.
+pub fn request_of_bytes(target: &Target, path: &str, head_bytes: usize) -> Vec<u8> {
+    const NAME: &str = "User-Agent: portico-bench ";
+    let bare = asking(target, "GET", path, "Accept: */*\r\n").len() + NAME.len() + 2;
+    let filler = "x".repeat(head_bytes.saturating_sub(bare));
+    asking(target, "GET", path, &format!("{NAME}{filler}\r\nAccept: */*\r\n"))
+}
+
+/// The head of a request whose body is so long.
+pub fn upload_request(target: &Target, path: &str, body_bytes: u64) -> Vec<u8> {
+    let more = format!("User-Agent: portico-bench\r\nContent-Length: {body_bytes}\r\n");
+    asking(target, "POST", path, &more)
+}
+
+fn asking(target: &Target, method: &str, path: &str, more: &str) -> Vec<u8> {
+    let cookie = match target.cookie.as_str() {
+        "" => String::new(),
+        cookie => format!("Cookie: {cookie}\r\n"),
+    };
+    format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n{more}{cookie}\r\n", target.host)
+        .into_bytes()
 }
 
 #[cfg(test)]
@@ -90,6 +110,22 @@ mod tests {
         assert!(parse(b"HTTP/1.0 200 OK\r\n\r\n").is_err());
         assert!(parse(b"HTTP/1.1 2x0 OK\r\n\r\n").is_err());
         assert!(parse(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn a_request_is_as_long_as_a_browsers_and_carries_the_cookie() {
+        let address = ([127, 0, 0, 1], 80).into();
+        let (host, cookie) = ("a.example".to_owned(), "grant=1".to_owned());
+        let target = Target { address, host, cookie, tls: None };
+        for bytes in [200, 201, 1500] {
+            assert_eq!(request_of_bytes(&target, "/bytes/7", bytes).len(), bytes);
+        }
+        let least = request_of_bytes(&target, "/", 0);
+        assert_eq!(field(&least, b"cookie"), Some(&b"grant=1"[..]));
+        assert_eq!(field(&least, b"host"), Some(&b"a.example"[..]));
+        let bare = Target { cookie: String::new(), ..target };
+        assert_eq!(field(&request(&bare, "/"), b"cookie"), None);
+        assert_eq!(field(&upload_request(&bare, "/", 9), b"content-length"), Some(&b"9"[..]));
     }
 
     #[test]

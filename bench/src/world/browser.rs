@@ -238,6 +238,19 @@ impl Page {
         list(self.call("errors", json!({}))).iter().map(word).collect()
     }
 
+    /// From now on, how much goes over this page's connections is noted.
+    #[track_caller]
+    pub fn watch_traffic(&self) {
+        self.call("watch_traffic", json!({}));
+    }
+
+    /// `{"requests": [{"url", "head", "body"}], "messages": [{"url", "from", "bytes"}]}` since then:
+    /// bytes of a request's head, of its answer's body, and of the WebSockets' messages.
+    #[track_caller]
+    pub fn traffic(&self) -> Value {
+        self.call("traffic", json!({}))
+    }
+
     /// A picture of the page as a PNG.
     #[track_caller]
     pub fn screenshot(&self, path: &Path) {

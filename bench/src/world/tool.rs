@@ -91,7 +91,7 @@ impl Tool {
 }
 
 /// A file below target/tools.
-pub(super) fn installed(path: &str) -> PathBuf {
+pub fn installed(path: &str) -> PathBuf {
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools");
     let path = tools.join(path);
     assert!(path.exists(), "{} is missing: run `make tools`", path.display());
