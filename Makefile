@@ -45,12 +45,13 @@ charts: ## Try the Helm chart and the Kubernetes manifests: the real helm, schem
 tools: ## Install what the tests need: Redis, JupyterLab, code-server, OpenID provider, Chromium
 	@$(INSTALL) build lint deny redis jupyter code-server oidc-provider chromium
 
-bench: ## Compare with HAProxy and nginx on this machine; writes bench/RESULTS.md
+bench: ## Compare with HAProxy, nginx, Envoy and CHP on this machine; writes bench/RESULTS.md
 	@$(INSTALL) build opponents redis
 	cargo build --release --bin portico
-	cargo run --release -p portico-bench -- compare
-	cargo run --release -p portico-bench -- routable --output bench
-	cargo run --release -p portico-bench -- accounting --output bench
+	cargo build --release -p portico-bench
+	target/release/portico-bench compare
+	target/release/portico-bench routable --output bench
+	target/release/portico-bench accounting --seconds 1.4 --output bench
 
 micro: ## What is measured in nanoseconds and bytes: criterion, and the weight of a million routes
 	@$(INSTALL) build

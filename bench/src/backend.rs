@@ -6,6 +6,8 @@ use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
+use nix::sys::socket::Backlog;
+
 use crate::load::connection::{Fault, SCRATCH_BYTES};
 use crate::load::head;
 use crate::load::kernel::{self, Poll};
@@ -25,11 +27,15 @@ pub static FILLER: [u8; 256 * 1024] = [FILLER_BYTE; 256 * 1024];
 const LISTENER: u64 = u64::MAX;
 /// Requests of the load tool are far smaller; more without an empty line is a mistake.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
+const BACKLOG: i32 = 4096;
 const TICK: Duration = Duration::from_millis(200);
 
 /// Serves until the process is interrupted.
 pub fn serve(listener: &TcpListener) -> anyhow::Result<()> {
     listener.set_nonblocking(true)?;
+    // A proxy may open thousands of connections at once; the library's backlog is 128, and whoever
+    // does not fit into it tries again after a second.
+    nix::sys::socket::listen(listener, Backlog::new(BACKLOG)?)?;
     let mut poll = Poll::new()?;
     poll.add(listener, LISTENER)?;
     let mut server = Server::default();

@@ -19,7 +19,7 @@ pub mod goals;
 pub mod machine;
 pub mod results;
 mod tables;
-mod record;
+mod json;
 mod plot;
 
 use std::collections::BTreeMap;
@@ -95,23 +95,13 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 /// With proxies that were started for it: what an earlier case left in one's memory or pool is in
 /// no figure.
 fn run_case(options: &Options, case: Case, findings: &mut Findings) -> anyhow::Result<()> {
-    let mut kinds = Vec::new();
-    for kind in &options.lab.kinds {
-        match kind.cannot(case) {
-            Some(why) => findings.gap(*kind, case, why.to_owned()),
-            None => kinds.push(*kind),
-        }
-    }
-    if kinds.is_empty() {
-        return Ok(());
-    }
-    let mut lab = Lab::open(&options.lab, &kinds)?;
+    let mut lab = Lab::open(&options.lab, &options.lab.kinds)?;
     findings.note_versions(&lab);
     for repetition in 0..options.repetitions {
         if case.unit().is_memory() && repetition > 0 {
             // Memory that was used once is rarely given back.
             drop(lab);
-            lab = Lab::open(&options.lab, &kinds)?;
+            lab = Lab::open(&options.lab, &options.lab.kinds)?;
         }
         // Every proxy is first in some repetition: what drifts on the machine hits all alike.
         let count = lab.subjects.len();

@@ -8,11 +8,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use portico_bench::compare;
 use portico_bench::compare::case::Case;
 use portico_bench::compare::kind::{Kind, Programs};
 use portico_bench::compare::lab::LabOptions;
 use portico_bench::compare::measure::Timing;
-use portico_bench::compare;
 use portico_bench::load::engine::Outcome;
 use portico_bench::load::fetch::{self, Connections, Step};
 use portico_bench::load::{Plan, Target, echo, idle, kernel, paced, stalled};

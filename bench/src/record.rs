@@ -8,9 +8,9 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use crate::compare::recording::{Message, Recording, Request};
+use crate::world::TOOL_PATIENCE;
 use crate::world::browser::{Browser, Page};
 use crate::world::tool::{Tool, installed};
-use crate::world::TOOL_PATIENCE;
 
 /// Cells of a plain notebook: an answer, a table, a picture's worth of text, a stream of lines.
 const CELLS: [&str; 5] = [
@@ -62,7 +62,10 @@ fn requests(traffic: &Value) -> anyhow::Result<Vec<Request>> {
     Ok(list
         .iter()
         .filter(|one| one["url"].as_str().is_some_and(|url| url.starts_with("http:")))
-        .map(|one| Request { head_bytes: size(one, "head") as usize, body_bytes: size(one, "body") })
+        .map(|one| Request {
+            head_bytes: size(one, "head") as usize,
+            body_bytes: size(one, "body"),
+        })
         .collect())
 }
 

@@ -283,6 +283,8 @@ impl Case {
     pub fn units(self, outcome: &Outcome) -> f64 {
         match self.unit() {
             Unit::Mebibyte => outcome.bytes as f64 / MEBIBYTE as f64,
+            // Also of pages that are half there when the window ends.
+            Unit::Page => outcome.bytes as f64 / Recording::jupyterlab().page_bytes() as f64,
             _ => outcome.completed as f64,
         }
     }

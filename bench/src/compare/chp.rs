@@ -69,8 +69,7 @@ fn listener(
         target.len()
     );
     site.until(&mut running, "its API does not take a route", || {
-        exchange(api, request.as_bytes())
-            .is_ok_and(|answer| answer.starts_with(b"HTTP/1.1 201 "))
+        exchange(api, request.as_bytes()).is_ok_and(|answer| answer.starts_with(b"HTTP/1.1 201 "))
     })?;
     ensure!(running.ended().is_none(), "it ended by itself");
     Ok((running, address))

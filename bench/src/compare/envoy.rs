@@ -34,7 +34,8 @@ pub fn start(program: &Path, site: &Site) -> anyhow::Result<Subject> {
 }
 
 fn configuration(site: &Site, http: SocketAddr, https: SocketAddr) -> Value {
-    let upstream = json!({ "lb_endpoints": [{ "endpoint": { "address": address(site.upstream) } }] });
+    let upstream =
+        json!({ "lb_endpoints": [{ "endpoint": { "address": address(site.upstream) } }] });
     let cluster = json!({
         "name": "session",
         "type": "STATIC",
@@ -112,9 +113,9 @@ fn address(at: SocketAddr) -> Value {
 
 /// `…/1.40.0/Clean/RELEASE/BoringSSL`: the commit before it and the words behind say nothing here.
 fn release(said: &str) -> String {
-    let number = said.split('/').find(|part| {
-        part.contains('.') && part.chars().all(|c| c.is_ascii_digit() || c == '.')
-    });
+    let number = said
+        .split('/')
+        .find(|part| part.contains('.') && part.chars().all(|c| c.is_ascii_digit() || c == '.'));
     number.map_or_else(|| said.to_owned(), |number| format!("envoy {number}"))
 }
 

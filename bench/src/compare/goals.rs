@@ -131,9 +131,9 @@ pub fn table(rows: &[Row]) -> String {
                 format!("**{figure:.2}** {}", if *met { "met" } else { "missed" })
             })
         };
-        let against = standings[0].against.map_or("–".to_owned(), |(kind, figure)| {
-            format!("{} ({figure:.1})", kind.name())
-        });
+        let against = standings[0]
+            .against
+            .map_or("–".to_owned(), |(kind, figure)| format!("{} ({figure:.1})", kind.name()));
         let _ = writeln!(
             text,
             "| {} | {} | {} | {} | {} | {against} |",
@@ -199,10 +199,8 @@ mod tests {
 
     #[test]
     fn the_table_tells_of_cases_that_were_run_alone() {
-        let samples = [
-            sample(Kind::PorticoUring, Case::Get64, 9.0),
-            sample(Kind::Nginx, Case::Get64, 10.0),
-        ];
+        let samples =
+            [sample(Kind::PorticoUring, Case::Get64, 9.0), sample(Kind::Nginx, Case::Get64, 10.0)];
         let table = table(&rows(&Case::ALL, &samples));
         assert_eq!(table.lines().count(), 3, "{table}");
         assert!(table.contains("**0.90** missed | – | nginx (10.0) |"), "{table}");

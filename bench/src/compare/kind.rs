@@ -1,11 +1,9 @@
-//! Which proxies there are to compare, where their programs are, and what each of them cannot do.
-//! It must not know how one is configured.
+//! Which proxies there are to compare, and where their programs are. It must not know how one is
+//! configured.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
-
-use super::case::Case;
 
 /// A proxy in one of its ways of running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -74,13 +72,6 @@ impl Kind {
 
     pub fn is_haproxy(self) -> bool {
         matches!(self, Kind::Haproxy | Kind::Haproxy28)
-    }
-
-    /// Why this case is left out for it, where it is.
-    pub fn cannot(self, case: Case) -> Option<&'static str> {
-        match (self, case) {
-            _ => None,
-        }
     }
 }
 

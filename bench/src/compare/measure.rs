@@ -50,12 +50,7 @@ pub struct Timing {
     pub connections_max: usize,
 }
 
-pub fn measure(
-    case: Case,
-    repetition: usize,
-    aim: &Aim,
-    timing: Timing,
-) -> anyhow::Result<Sample> {
+pub fn measure(case: Case, repetition: usize, aim: &Aim, timing: Timing) -> anyhow::Result<Sample> {
     match case.unit() {
         Unit::Held | Unit::Reader => weigh(case, repetition, aim, timing),
         _ => time(case, repetition, aim, timing),
@@ -66,7 +61,8 @@ fn time(case: Case, repetition: usize, aim: &Aim, timing: Timing) -> anyhow::Res
     let plan = Plan {
         target: aim.target.clone(),
         connections: case.connections(),
-        warm_up: timing.warm_up,
+        // Thousands of connections that all begin at once take their time to fall into step.
+        warm_up: timing.warm_up + Duration::from_micros(500) * case.connections() as u32,
         measure: timing.measure,
     };
     let (mut proxy, mut foreign) = (Meter::default(), Meter::default());

@@ -28,8 +28,8 @@ pub fn start(program: &Path, site: &Site) -> anyhow::Result<Subject> {
 }
 
 /// The upgraded location is its own, because an empty Connection field is what keeps plain
-/// upstream connections open. Answers are buffered, as they are by default, but never on disk; uploads are not,
-/// as where they are large.
+/// upstream connections open. Answers are buffered, as they are by default, but never on disk;
+/// uploads are not, as where they are large.
 fn configuration(site: &Site, http: &str, https: &str) -> String {
     format!(
         "user root;

@@ -13,14 +13,15 @@ const TOP: f64 = 34.0;
 
 /// Bars of the medians, a line from the lowest to the highest repetition, ours in colour.
 pub fn bars(case: Case, rows: &[Row]) -> Option<String> {
-    let rows: Vec<&Row> =
-        rows.iter().filter(|row| row.case == case && row.kind.is_ours() | row.kind.is_opponent()).collect();
+    let rows: Vec<&Row> = rows
+        .iter()
+        .filter(|row| row.case == case && row.kind.is_ours() | row.kind.is_opponent())
+        .collect();
     let highest = rows.iter().map(|row| row.main.highest).fold(0.0, f64::max);
     if highest <= 0.0 {
         return None;
     }
-    let (width, height) =
-        (LABEL_WIDTH + BARS_WIDTH + 70.0, TOP + STEP * rows.len() as f64 + 8.0);
+    let (width, height) = (LABEL_WIDTH + BARS_WIDTH + 70.0, TOP + STEP * rows.len() as f64 + 8.0);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
          font-family=\"sans-serif\" font-size=\"12\">\n\

@@ -88,6 +88,11 @@ impl Recording {
         self.requests.iter().map(step).collect()
     }
 
+    /// Of all answers of a page load.
+    pub fn page_bytes(&self) -> u64 {
+        self.requests.iter().map(|request| request.body_bytes).sum()
+    }
+
     /// The notebook's messages; an echo is as long as what it answers, so each goes both ways.
     pub fn messages(&self) -> Vec<usize> {
         self.messages.iter().map(|message| message.bytes.max(1)).collect()
@@ -95,7 +100,6 @@ impl Recording {
 
     /// For the method: how much this is.
     pub fn summary(&self) -> String {
-        let bytes: u64 = self.requests.iter().map(|request| request.body_bytes).sum();
         let mut sizes = self.messages();
         sizes.sort_unstable();
         let middle = sizes.get(sizes.len() / 2).copied().unwrap_or(0);
@@ -103,7 +107,7 @@ impl Recording {
             "{}: {} requests with {:.1} MiB of answers, {} messages of {} B (median) to {} B",
             self.of,
             self.requests.len(),
-            bytes as f64 / f64::from(1 << 20),
+            self.page_bytes() as f64 / f64::from(1 << 20),
             sizes.len(),
             middle,
             sizes.last().copied().unwrap_or(0)

@@ -11,7 +11,7 @@ use super::machine::Facts;
 use super::measure::Sample;
 use super::recording::Recording;
 use super::summary::Row;
-use super::{Findings, Options, goals, plot, record, tables};
+use super::{Findings, Options, goals, json, plot, tables};
 
 pub fn write(
     directory: &Path,
@@ -31,7 +31,7 @@ pub fn write(
     let older = fs::read_to_string(&path).unwrap_or_default();
     let text = document(options, facts, rows, findings) + other_sections(&older);
     put(&path, &text)?;
-    let json = record::record(options, facts, rows, findings);
+    let json = json::record(options, facts, rows, findings);
     put(&directory.join("results.json"), &format!("{json:#}\n"))?;
     println!("wrote {}", directory.display());
     Ok(())
@@ -111,9 +111,7 @@ fn foreign(sample: &Sample) -> Option<f64> {
 
 fn capital(title: &str) -> String {
     let mut letters = title.chars();
-    letters.next().map_or(String::new(), |first| {
-        first.to_uppercase().chain(letters).collect()
-    })
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
 #[cfg(test)]

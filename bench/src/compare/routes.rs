@@ -16,11 +16,8 @@ pub fn run(options: &Options, findings: &mut Findings) -> anyhow::Result<()> {
         println!("no Portico among the proxies: left out");
         return Ok(());
     };
-    let cases: Vec<(Case, usize)> = options
-        .cases
-        .iter()
-        .filter_map(|case| Some((*case, case.routes()?)))
-        .collect();
+    let cases: Vec<(Case, usize)> =
+        options.cases.iter().filter_map(|case| Some((*case, case.routes()?))).collect();
     let program = options.lab.programs.of(kind);
     let starts: Vec<Start<'_>> =
         cases.iter().map(|(case, routes)| start(&program, kind, *case, *routes)).collect();

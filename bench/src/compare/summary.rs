@@ -125,13 +125,12 @@ fn row(case: Case, kind: Kind, group: &[&Sample]) -> Row {
 fn add_latency(rows: &mut [Row]) {
     let direct = rows.iter().find(|row| row.kind == Kind::Direct).and_then(|row| row.load);
     let Some(direct) = direct else { return };
-    for load in rows.iter_mut().filter(|row| row.kind != Kind::Direct).map(|row| &mut row.load) {
-        if let Some(load) = load {
-            load.added = Some(Added {
-                p50: load.p50.saturating_sub(direct.p50),
-                p99: load.p99.saturating_sub(direct.p99),
-            });
-        }
+    let proxies = rows.iter_mut().filter(|row| row.kind != Kind::Direct);
+    for load in proxies.filter_map(|row| row.load.as_mut()) {
+        load.added = Some(Added {
+            p50: load.p50.saturating_sub(direct.p50),
+            p99: load.p99.saturating_sub(direct.p99),
+        });
     }
 }
 

@@ -43,8 +43,7 @@ fn loads(case: Case, rows: &[&Row]) -> String {
     let (figure, per_second) = (case.unit().figure(), format!("{}s/s", case.unit().name()));
     let against = if case.routes().is_some() { "ratio to one route" } else { "ratio to the best" };
     let main = format!("{figure} (min–max)");
-    let columns =
-        ["proxy", &main, against, &per_second, "core used", "p50 µs", "p99 µs", "errors"];
+    let columns = ["proxy", &main, against, &per_second, "core used", "p50 µs", "p99 µs", "errors"];
     let mut text = heading(&columns);
     for row in rows {
         let Some(load) = &row.load else { continue };
@@ -107,7 +106,8 @@ fn latencies(case: Case, rows: &[&Row]) -> String {
 
 fn weights(case: Case, rows: &[&Row]) -> String {
     let main = format!("{} (min–max)", case.unit().figure());
-    let afterwards = if case == Case::Stalled { "after they left" } else { "after an echo on each" };
+    let afterwards =
+        if case == Case::Stalled { "after they left" } else { "after an echo on each" };
     let mut text = heading(&["proxy", &main, "ratio to the best", afterwards]);
     for row in rows {
         let _ = writeln!(

@@ -66,7 +66,11 @@ impl Faults {
     pub(super) fn note(&mut self, fault: &Fault) -> anyhow::Result<()> {
         self.count += 1;
         let first = self.first.get_or_insert_with(|| fault.to_string());
-        ensure!(self.count <= ERRORS_MAX, "{} connections broke; the first one: {first}", self.count);
+        ensure!(
+            self.count <= ERRORS_MAX,
+            "{} connections broke; the first one: {first}",
+            self.count
+        );
         Ok(())
     }
 }
@@ -217,12 +221,7 @@ mod tests {
     fn plan(listener: &TcpListener) -> Plan {
         let address = listener.local_addr().unwrap();
         Plan {
-            target: Target {
-                address,
-                host: "session".into(),
-                cookie: "a=1".into(),
-                tls: None,
-            },
+            target: Target { address, host: "session".into(), cookie: "a=1".into(), tls: None },
             connections: 8,
             warm_up: Duration::from_millis(20),
             measure: Duration::from_millis(100),
@@ -237,10 +236,7 @@ mod tests {
         plan
     }
 
-    fn get(
-        plan: &Plan,
-        edge: impl FnMut(Edge) -> anyhow::Result<()>,
-    ) -> anyhow::Result<Outcome> {
+    fn get(plan: &Plan, edge: impl FnMut(Edge) -> anyhow::Result<()>) -> anyhow::Result<Outcome> {
         fetch::run(plan, vec![Step::small(&plan.target)], Connections::Kept, edge)
     }
 
@@ -252,8 +248,7 @@ mod tests {
             edges.push(edge);
             Ok(())
         };
-        let several =
-            vec![Step::filler(&plan.target, 300_000), Step::small(&plan.target)];
+        let several = vec![Step::filler(&plan.target, 300_000), Step::small(&plan.target)];
         let outcomes = [
             get(&plan, &mut note).unwrap(),
             fetch::run(&plan, several.clone(), Connections::Kept, &mut note).unwrap(),

@@ -86,8 +86,7 @@ fn asking(target: &Target, method: &str, path: &str, more: &str) -> Vec<u8> {
         "" => String::new(),
         cookie => format!("Cookie: {cookie}\r\n"),
     };
-    format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n{more}{cookie}\r\n", target.host)
-        .into_bytes()
+    format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n{more}{cookie}\r\n", target.host).into_bytes()
 }
 
 #[cfg(test)]

@@ -172,8 +172,8 @@ impl<'a> Pace<'a> {
     fn replace(&mut self, index: usize, fault: &Fault) -> anyhow::Result<()> {
         self.faults.note(fault)?;
         let was_free = self.lines[index].asked.is_none();
-        self.lines[index] = line(self.plan, &self.poll, index)
-            .with_context(|| format!("again after: {fault}"))?;
+        self.lines[index] =
+            line(self.plan, &self.poll, index).with_context(|| format!("again after: {fault}"))?;
         if !was_free {
             self.free.push_back(index);
         }

@@ -45,12 +45,7 @@ impl fmt::Display for Stalled {
 
 /// So many readers take 1 MiB of a 1 GiB download each, stop for `stall` and leave; the process
 /// tree of `pid` is weighed all the while.
-pub fn run(
-    target: &Target,
-    readers: usize,
-    stall: Duration,
-    pid: u32,
-) -> anyhow::Result<Stalled> {
+pub fn run(target: &Target, readers: usize, stall: Duration, pid: u32) -> anyhow::Result<Stalled> {
     let before_bytes = process::resident_bytes(pid)?;
     let open: Vec<_> = (0..readers).map(|_| begun(target)).collect::<anyhow::Result<_>>()?;
     let mut peak_bytes = process::resident_bytes(pid)?;

@@ -1,13 +1,15 @@
 //! How the load speaks TLS: version 1.3 and X25519, the same for every proxy, and no check of the
 //! certificate, because a client that costs more than the proxy would be what is measured.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{
+    ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue,
+};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme, version};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, NamedGroup, SignatureScheme, version};
 
 /// What every connection of a run tries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,9 +34,51 @@ pub fn client(handshake: Handshake) -> Arc<ClientConfig> {
         .with_no_client_auth();
     config.resumption = match handshake {
         Handshake::Full => Resumption::disabled(),
-        Handshake::Resumed => Resumption::in_memory_sessions(4),
+        Handshake::Resumed => Resumption::store(Arc::new(Tickets::default())),
     };
     Arc::new(config)
+}
+
+/// The tickets of one run, the newest first. The library's own store keeps eight of a server, and
+/// those of 64 connections at once come before the first of them is used.
+#[derive(Debug, Default)]
+struct Tickets(Mutex<Vec<Tls13ClientSessionValue>>);
+
+/// Many more than there are connections that could want one at the same time.
+const TICKETS_MAX: usize = 1_024;
+
+impl Tickets {
+    fn locked(&self) -> MutexGuard<'_, Vec<Tls13ClientSessionValue>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientSessionStore for Tickets {
+    /// One group is offered, so there is nothing to guess.
+    fn set_kx_hint(&self, _server: ServerName<'static>, _group: NamedGroup) {}
+
+    fn kx_hint(&self, _server: &ServerName<'_>) -> Option<NamedGroup> {
+        None
+    }
+
+    fn set_tls12_session(&self, _server: ServerName<'static>, _value: Tls12ClientSessionValue) {}
+
+    fn tls12_session(&self, _server: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        None
+    }
+
+    fn remove_tls12_session(&self, _server: &ServerName<'static>) {}
+
+    fn insert_tls13_ticket(&self, _server: ServerName<'static>, value: Tls13ClientSessionValue) {
+        let mut tickets = self.locked();
+        if tickets.len() < TICKETS_MAX {
+            tickets.push(value);
+        }
+    }
+
+    fn take_tls13_ticket(&self, _server: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+        self.locked().pop()
+    }
 }
 
 /// Our own children on loopback are all that it ever talks to.

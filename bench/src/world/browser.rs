@@ -244,8 +244,8 @@ impl Page {
         self.call("watch_traffic", json!({}));
     }
 
-    /// `{"requests": [{"url", "head", "body"}], "messages": [{"url", "from", "bytes"}]}` since then:
-    /// bytes of a request's head, of its answer's body, and of the WebSockets' messages.
+    /// What was noted: `requests`, each with its `url` and the bytes of its `head` and of its
+    /// answer's `body`, and `messages`, each with its `url`, `from` (browser or tool) and `bytes`.
     #[track_caller]
     pub fn traffic(&self) -> Value {
         self.call("traffic", json!({}))

@@ -6,16 +6,14 @@ use super::goals::GOALS;
 use super::machine::Facts;
 use super::measure::{Load, Sample};
 use super::summary::{LoadRow, Row, Spread};
-use super::{Findings, Options};
+use super::{Findings, Gap, Options};
 
 pub fn record(options: &Options, facts: &Facts, rows: &[Row], findings: &Findings) -> Value {
-    let versions: Map<_, _> = facts
-        .versions
-        .iter()
-        .map(|(name, version)| ((*name).to_owned(), json!(version)))
-        .collect();
-    let gap = |gap: &super::Gap| {
-        json!({ "case": gap.case.name(), "proxy": gap.kind.name(), "why": gap.why })
+    let versions: Map<_, _> =
+        facts.versions.iter().map(|(name, version)| ((*name).to_owned(), json!(version))).collect();
+    let gap = |gap: &Gap| {
+        let Gap { kind, case, why } = gap;
+        json!({ "case": case.name(), "proxy": kind.name(), "why": why })
     };
     json!({
         "date": facts.date,
