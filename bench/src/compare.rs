@@ -50,6 +50,8 @@ pub struct Options {
 pub struct Findings {
     pub samples: Vec<Sample>,
     pub gaps: Vec<Gap>,
+    /// Cases that could not be run.
+    pub failures: Vec<String>,
     /// What each program says of its version.
     pub versions: BTreeMap<Kind, String>,
     pub took: Duration,
@@ -67,18 +69,27 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     options.lab.programs.check(&options.lab.kinds)?;
     let begun = Instant::now();
     let mut findings = Findings::default();
+    // Who does not start is found out now, not in half an hour.
+    findings.note_versions(&Lab::open(&options.lab, &options.lab.kinds)?);
     for (index, case) in options.cases.iter().enumerate() {
         let (number, count) = (index + 1, options.cases.len());
         let minutes = begun.elapsed().as_secs() / 60;
         println!("\n[{number}/{count}, minute {minutes}] {}: {}", case.name(), case.title());
-        if case.routes().is_some() {
+        let ran = if case.routes().is_none() {
+            run_case(options, *case, &mut findings)
+        } else if options.cases.iter().position(|case| case.routes().is_some()) == Some(index) {
             // All of them together, when the first one's turn comes.
-            let first = options.cases.iter().position(|case| case.routes().is_some());
-            if first == Some(index) {
-                routes::run(options, &mut findings)?;
-            }
+            routes::run(options, &mut findings)
         } else {
-            run_case(options, *case, &mut findings)?;
+            Ok(())
+        };
+        if let Err(error) = ran {
+            if kernel::interrupted() {
+                return Err(error);
+            }
+            // Half an hour of figures is not thrown away for one case.
+            println!("{} failed: {error:#}", case.name());
+            findings.failures.push(format!("{}: {error:#}", case.name()));
         }
     }
     findings.took = begun.elapsed();
@@ -89,6 +100,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         let facts = machine::facts(&findings.versions)?;
         results::write(directory, options, &facts, &rows, &findings)?;
     }
+    if !findings.failures.is_empty() {
+        bail!("some cases failed:\n  {}", findings.failures.join("\n  "));
+    }
     Ok(())
 }
 
@@ -96,7 +110,6 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 /// no figure.
 fn run_case(options: &Options, case: Case, findings: &mut Findings) -> anyhow::Result<()> {
     let mut lab = Lab::open(&options.lab, &options.lab.kinds)?;
-    findings.note_versions(&lab);
     for repetition in 0..options.repetitions {
         if case.unit().is_memory() && repetition > 0 {
             // Memory that was used once is rarely given back.
@@ -118,7 +131,7 @@ fn run_case(options: &Options, case: Case, findings: &mut Findings) -> anyhow::R
     Ok(())
 }
 
-/// One measurement. An opponent that fails leaves a gap, ours and the backend end the run.
+/// One measurement. Who fails leaves a gap, and one of ours fails the run, at its end.
 fn take_turn(
     options: &Options,
     case: Case,
@@ -140,10 +153,7 @@ fn take_turn(
     match measured {
         Ok(sample) if is_alive => findings.keep(sample),
         Ok(_) => findings.gap(kind, case, "it ended by itself".to_owned()),
-        Err(error) if kind.is_opponent() => findings.gap(kind, case, format!("{error:#}")),
-        Err(error) => {
-            return Err(error.context(format!("{} on {}", case.name(), kind.name())));
-        }
+        Err(error) => findings.gap(kind, case, format!("{error:#}")),
     }
     Ok(())
 }
@@ -157,6 +167,9 @@ impl Findings {
     fn gap(&mut self, kind: Kind, case: Case, why: String) {
         println!("{:<13} {:<14} left out: {why}", case.name(), kind.name());
         self.samples.retain(|sample| (sample.kind, sample.case) != (kind, case));
+        if kind.is_ours() {
+            self.failures.push(format!("{} on {}: {why}", case.name(), kind.name()));
+        }
         self.gaps.push(Gap { kind, case, why });
     }
 

@@ -24,7 +24,7 @@ Examples:
   portico-bench compare                          everything, about half an hour; writes bench/
   portico-bench compare --quick                  everything once and shortly; writes nothing
   portico-bench compare --case get-64,tls-full --only portico-uring,haproxy,envoy
-  portico-bench compare --case idle --only portico-uring,h2o,traefik --output /tmp/results
+  portico-bench compare --case idle --only portico-uring,h2o,traefik --output target/bench
 
 Compare ratios, not figures of different runs: the machine is another one every hour. A proxy whose
 core is not near 100 % was waiting for the load; then the CPU time compares, the rate does not.
@@ -135,6 +135,7 @@ struct Laboratory {
     /// Proxies to run, separated by commas; by default all but h2o and traefik.
     #[arg(long, value_delimiter = ',', value_name = "PROXY")]
     only: Vec<Kind>,
+    /// The programs, by path or by name.
     #[arg(long, default_value = "target/release/portico")]
     portico: PathBuf,
     #[arg(long, default_value = "haproxy")]

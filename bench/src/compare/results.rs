@@ -95,7 +95,7 @@ fn facts_table(text: &mut String, options: &Options, facts: &Facts, findings: &F
         ("cores used", format!("proxy {}, load and upstream {}", cores.0, cores.1)),
         ("repetitions", options.repetitions.to_string()),
         ("each", format!("{:?} after {:?} of warm-up", timing.measure, timing.warm_up)),
-        ("all of it", format!("{} minutes", findings.took.as_secs().div_ceil(60))),
+        ("all of it", format!("{} min", findings.took.as_secs().div_ceil(60))),
         ("other programs", format!("at most {:.0} % of a core in a sample", disturbed * 100.0)),
     ];
     told.extend(facts.versions.iter().map(|(name, version)| (*name, version.clone())));

@@ -22,7 +22,6 @@ pub fn run(options: &Options, findings: &mut Findings) -> anyhow::Result<()> {
     let starts: Vec<Start<'_>> =
         cases.iter().map(|(case, routes)| start(&program, kind, *case, *routes)).collect();
     let mut lab = Lab::with(&options.lab, &starts)?;
-    findings.note_versions(&lab);
     for repetition in 0..options.repetitions {
         for turn in 0..cases.len() {
             lab.check()?;
