@@ -164,7 +164,7 @@ struct Compare {
     #[arg(long, default_value_t = 3)]
     repetitions: usize,
     /// Length of one measurement.
-    #[arg(long, default_value_t = 2.5)]
+    #[arg(long, default_value_t = 2.0)]
     seconds: f64,
     #[arg(long, default_value_t = 0.5)]
     warm_up_seconds: f64,

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
+use crate::compare::lab::exchange;
 use crate::compare::results::replace_section;
-use crate::load::kernel;
+use crate::load::{head, kernel};
 use crate::world::api::api_request;
 use crate::world::client::Client;
 use crate::world::fleet::Member;
@@ -112,16 +113,19 @@ impl Waits {
 
 /// Makes so many sessions by the bulk API.
 pub fn load(control: SocketAddr, count: usize, upstream: &str) -> anyhow::Result<()> {
-    let mut api = Client::connect(control);
     let ids: Vec<usize> = (0..count).collect();
     for chunk in ids.chunks(BULK) {
         ensure!(!kernel::interrupted(), "interrupted");
         let sessions: Vec<Value> =
             chunk.iter().map(|number| session(&format!("old{number}"), upstream)).collect();
         let body = json!({ "create": sessions });
-        let answer = api.exchange(api_request("POST", "/v1/bulk/sessions", Some(&body)));
-        ensure!(answer.status == 200, "{}", answer.text());
-        let created = answer.json()["created"].as_array().cloned().unwrap_or_default();
+        let request = api_request("POST", "/v1/bulk/sessions", Some(&body));
+        let answer = exchange(control, request.as_bytes())?;
+        let head = head::parse(&answer).map_err(anyhow::Error::msg)?.context("no answer")?;
+        let text = String::from_utf8_lossy(&answer[head.head_bytes..]);
+        ensure!(head.status == 200, "{}: {text}", head.status);
+        let created = serde_json::from_str::<Value>(&text)?["created"].take();
+        let created = created.as_array().context("nothing was created")?;
         ensure!(created.iter().all(|one| one["status"] == 201), "some were not created");
     }
     Ok(())

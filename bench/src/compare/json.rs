@@ -1,4 +1,5 @@
-//! A comparison as JSON, to compute with.
+//! A comparison as JSON, to compute with: a line for each row and each sample, so that it stays
+//! readable and a change of one is a change of one line.
 
 use serde_json::{Map, Value, json};
 
@@ -33,6 +34,20 @@ pub fn record(options: &Options, facts: &Facts, rows: &[Row], findings: &Finding
         "left_out": findings.gaps.iter().map(gap).collect::<Vec<_>>(),
         "samples": findings.samples.iter().map(sample).collect::<Vec<_>>(),
     })
+}
+
+/// Lists of objects one to a line, everything else as it comes.
+pub fn text(record: &Value) -> String {
+    let Value::Object(fields) = record else { return format!("{record}\n") };
+    let field = |(name, value): (&String, &Value)| match value {
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            let lines: Vec<String> = items.iter().map(|item| format!("    {item}")).collect();
+            format!("  {}: [\n{}\n  ]", json!(name), lines.join(",\n"))
+        }
+        value => format!("  {}: {value}", json!(name)),
+    };
+    let fields: Vec<String> = fields.iter().map(field).collect();
+    format!("{{\n{}\n}}\n", fields.join(",\n"))
 }
 
 fn goals(rows: &[Row]) -> Vec<Value> {
@@ -102,4 +117,18 @@ fn sample(sample: &Sample) -> Value {
         "errors": sample.errors,
         "first_error": sample.first_error,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_has_a_line_for_each_and_it_is_the_same_json() {
+        let record = json!({ "name": "x", "cores": 2, "rows": [{ "a": 1 }, { "a": [2, 3] }] });
+        let text = text(&record);
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), record);
+        assert_eq!(text.lines().count(), 8, "{text}");
+        assert!(text.contains("    {\"a\":1},\n"), "{text}");
+    }
 }

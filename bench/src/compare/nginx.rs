@@ -57,7 +57,7 @@ http {{
     ssl_session_tickets on;
     upstream session {{
         server {upstream};
-        keepalive 1024;
+        keepalive 8192;
         keepalive_timeout 60s;
         keepalive_requests 1000000000;
     }}

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::case::Case;
+use super::kind::Kind;
 use super::summary::Row;
 
 const LABEL_WIDTH: f64 = 110.0;
@@ -13,10 +14,8 @@ const TOP: f64 = 34.0;
 
 /// Bars of the medians, a line from the lowest to the highest repetition, ours in colour.
 pub fn bars(case: Case, rows: &[Row]) -> Option<String> {
-    let rows: Vec<&Row> = rows
-        .iter()
-        .filter(|row| row.case == case && row.kind.is_ours() | row.kind.is_opponent())
-        .collect();
+    let rows: Vec<&Row> =
+        rows.iter().filter(|row| row.case == case && row.kind != Kind::Direct).collect();
     let highest = rows.iter().map(|row| row.main.highest).fold(0.0, f64::max);
     if highest <= 0.0 {
         return None;
@@ -63,7 +62,6 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::kind::Kind;
     use super::super::summary::{rows, tests::sample};
     use super::*;
 

@@ -31,8 +31,8 @@ pub fn write(
     let older = fs::read_to_string(&path).unwrap_or_default();
     let text = document(options, facts, rows, findings) + other_sections(&older);
     put(&path, &text)?;
-    let json = json::record(options, facts, rows, findings);
-    put(&directory.join("results.json"), &format!("{json:#}\n"))?;
+    let record = json::record(options, facts, rows, findings);
+    put(&directory.join("results.json"), &json::text(&record))?;
     println!("wrote {}", directory.display());
     Ok(())
 }

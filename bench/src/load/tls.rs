@@ -119,3 +119,63 @@ impl ServerCertVerifier for Unchecked {
         self.0.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+    use rustls::{ClientConnection, HandshakeKind, ServerConfig, ServerConnection};
+
+    use super::*;
+
+    fn server() -> Arc<ServerConfig> {
+        let certified = rcgen::generate_simple_self_signed(vec!["a.example".into()]).unwrap();
+        let key = PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&version::TLS13])
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certified.cert.der().clone()], PrivateKeyDer::from(key))
+            .unwrap();
+        Arc::new(config)
+    }
+
+    fn handshake(client: &Arc<ClientConfig>, server: &Arc<ServerConfig>) -> Option<HandshakeKind> {
+        let name = ServerName::try_from("a.example").unwrap();
+        let mut client = ClientConnection::new(client.clone(), name).unwrap();
+        let mut server = ServerConnection::new(server.clone()).unwrap();
+        while client.wants_write() || server.wants_write() {
+            let (mut asked, mut answered) = (Vec::new(), Vec::new());
+            while client.wants_write() {
+                client.write_tls(&mut asked).unwrap();
+            }
+            server.read_tls(&mut asked.as_slice()).unwrap();
+            server.process_new_packets().unwrap();
+            while server.wants_write() {
+                server.write_tls(&mut answered).unwrap();
+            }
+            let mut answered = answered.as_slice();
+            while !answered.is_empty() {
+                client.read_tls(&mut answered).unwrap();
+                client.process_new_packets().unwrap();
+            }
+        }
+        client.handshake_kind()
+    }
+
+    #[test]
+    fn a_run_resumes_what_it_began_and_no_other_run_does() {
+        let server = server();
+        let run = client(Handshake::Resumed);
+        assert_eq!(handshake(&run, &server), Some(HandshakeKind::Full));
+        for _ in 0..20 {
+            assert_eq!(handshake(&run, &server), Some(HandshakeKind::Resumed));
+        }
+        let another = client(Handshake::Resumed);
+        assert_eq!(handshake(&another, &server), Some(HandshakeKind::Full));
+        let never = client(Handshake::Full);
+        for _ in 0..2 {
+            assert_eq!(handshake(&never, &server), Some(HandshakeKind::Full));
+        }
+    }
+}
