@@ -13,6 +13,8 @@ pub fn start(program: &Path, kind: Kind, site: &Site) -> anyhow::Result<Subject>
         "global
     nbthread 1
     maxconn 8000
+    tune.pool-high-fd-ratio 90
+    tune.pool-low-fd-ratio 85
 defaults
     mode http
     timeout connect 5s

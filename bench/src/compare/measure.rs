@@ -75,7 +75,9 @@ fn time(case: Case, repetition: usize, aim: &Aim, timing: Timing) -> anyhow::Res
     })?;
     let units = case.units(&outcome);
     let (used, window) = (proxy.used().as_secs_f64(), outcome.window.as_secs_f64());
-    anyhow::ensure!(units > 0.0, "nothing was answered: {:?}", outcome.first_error);
+    if units == 0.0 {
+        anyhow::bail!(outcome.first_error.unwrap_or("nothing was answered".into()));
+    }
     Ok(Sample {
         kind: aim.kind,
         case,

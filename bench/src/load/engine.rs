@@ -16,6 +16,8 @@ const ERRORS_MAX: u64 = 1_000;
 /// How long after the window a connection that said nothing in it may still do so: with thousands
 /// of them behind a slow proxy, a turn can take longer than the window.
 const GRACE: Duration = Duration::from_secs(3);
+/// How long a proxy has to accept a connection of the first ones.
+const ACCEPTED: Duration = Duration::from_micros(100);
 /// How often an idle loop looks at the clock.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -83,13 +85,7 @@ pub fn run<D: Dialogue>(
     mut edge: impl FnMut(Edge) -> anyhow::Result<()>,
 ) -> anyhow::Result<Outcome> {
     let mut poll = Poll::new()?;
-    let mut lines = Vec::with_capacity(plan.connections);
-    for index in 0..plan.connections {
-        let line = open(plan, &poll, index, make(index))
-            .with_context(|| format!("connection {index} to {}", plan.target.address))?;
-        lines.push(line);
-    }
-
+    let mut lines = open_all(plan, &poll, &make)?;
     let mut scratch = vec![0; SCRATCH_BYTES];
     let mut keys = Vec::new();
     let mut tally = Tally::default();
@@ -135,12 +131,35 @@ pub fn run<D: Dialogue>(
                 }
                 Err(fault) => {
                     faults.note(&fault)?;
-                    lines[index] = open(plan, &poll, index, make(index))
+                    let mut line = open(plan, &poll, index, make(index))
                         .with_context(|| format!("again after: {fault}"))?;
+                    line.dialogue.begin(&mut line.stream)?;
+                    lines[index] = line;
                 }
             }
         }
     }
+}
+
+/// The first connections, each with the first thing said.
+fn open_all<D: Dialogue>(
+    plan: &Plan,
+    poll: &Poll,
+    make: &impl Fn(usize) -> D,
+) -> anyhow::Result<Vec<Line<D>>> {
+    let mut lines = Vec::with_capacity(plan.connections);
+    for index in 0..plan.connections {
+        let line = open(plan, poll, index, make(index))
+            .with_context(|| format!("connection {index} to {}", plan.target.address))?;
+        lines.push(line);
+    }
+    // A proxy that is busy with some of them accepts the others one by one, between the rest of
+    // its work: all are to be accepted before the first is used.
+    ensure!(kernel::pause(ACCEPTED * plan.connections as u32), "interrupted");
+    for line in &mut lines {
+        line.dialogue.begin(&mut line.stream)?;
+    }
+    Ok(lines)
 }
 
 fn outcome(tally: Tally, mut faults: Faults, stuck: u64, window: Duration) -> Outcome {
@@ -157,15 +176,9 @@ fn outcome(tally: Tally, mut faults: Faults, stuck: u64, window: Duration) -> Ou
     }
 }
 
-fn open<D: Dialogue>(
-    plan: &Plan,
-    poll: &Poll,
-    index: usize,
-    mut dialogue: D,
-) -> anyhow::Result<Line<D>> {
-    let mut stream = Stream::open(&plan.target)?;
+fn open<D>(plan: &Plan, poll: &Poll, index: usize, dialogue: D) -> anyhow::Result<Line<D>> {
+    let stream = Stream::open(&plan.target)?;
     poll.add(stream.socket(), index as u64)?;
-    dialogue.begin(&mut stream)?;
     Ok(Line { stream, dialogue, connecting: false, alive: false })
 }
 
