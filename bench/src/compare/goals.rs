@@ -64,6 +64,9 @@ impl Goal {
     /// Ours that were measured, in their order.
     pub fn standings(&self, rows: &[Row]) -> Vec<Standing> {
         let rows: Vec<Row> = rows.iter().filter(|row| row.case == self.case).cloned().collect();
+        if self.of == Of::AddedP99 && is_disturbed(&rows) {
+            return Vec::new();
+        }
         let against = match self.of {
             Of::Best => best(&rows, Kind::is_opponent, main),
             Of::Haproxy => best(&rows, Kind::is_haproxy, main),
@@ -109,9 +112,14 @@ fn main(row: &Row) -> Option<f64> {
     Some(row.main.median)
 }
 
-/// In microseconds, and at least one: less is no time that this clock can tell.
+/// In microseconds.
 fn added_p99(row: &Row) -> Option<f64> {
-    Some((row.load?.added?.p99.as_secs_f64() * 1e6).max(1.0))
+    Some(row.load?.added?.p99.as_secs_f64() * 1e6)
+}
+
+/// A hop that adds nothing was not measured: something else held up the backend alone.
+fn is_disturbed(rows: &[Row]) -> bool {
+    rows.iter().any(|row| row.case == Case::Paced && added_p99(row) == Some(0.0))
 }
 
 /// All goals whose case was run.
@@ -123,6 +131,11 @@ pub fn table(rows: &[Row]) -> String {
     for goal in &GOALS {
         let standings = goal.standings(rows);
         if standings.is_empty() {
+            if goal.of == Of::AddedP99 && is_disturbed(rows) {
+                let (title, words, bound) = (goal.case.title(), goal.words(), goal.bound());
+                let why = "disturbed: the backend alone was no faster than each proxy";
+                let _ = writeln!(text, "| {title} | {words} | {bound} | – | – | {why} |");
+            }
             continue;
         }
         let cell = |kind: Kind| {
@@ -195,6 +208,11 @@ mod tests {
         let found = standing(10, &paced)[0];
         assert_eq!((found.figure, found.met), (0.5, true));
         assert!(standing(11, &paced).is_empty());
+        let disturbed =
+            [paced[0].clone(), sample(Kind::Nginx, Case::Paced, 99.0), paced[2].clone()];
+        assert!(standing(10, &disturbed).is_empty());
+        let told = table(&rows(&Case::ALL, &disturbed));
+        assert!(told.contains("disturbed") && !told.contains("met"), "{told}");
     }
 
     #[test]

@@ -278,11 +278,13 @@ pub fn exchange(address: SocketAddr, request: &[u8]) -> anyhow::Result<Vec<u8>> 
     }
 }
 
-/// First line of what `program flag` says about its version.
+/// First line that says something of what `program flag` says about its version.
 pub fn version(program: &Path, flag: &str) -> String {
     let Ok(output) = Command::new(program).arg(flag).output() else { return "unknown".into() };
     let said = [output.stdout, output.stderr].concat();
-    String::from_utf8_lossy(&said).lines().next().unwrap_or("unknown").trim().to_owned()
+    let said = String::from_utf8_lossy(&said);
+    let line = said.lines().map(str::trim).find(|line| !line.is_empty());
+    line.unwrap_or("unknown").to_owned()
 }
 
 /// This program again, as the upstream.
