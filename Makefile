@@ -15,11 +15,11 @@ OF_PODMAN = --format docker \
 	--build-arg BUILDPLATFORM=linux/$(subst x86_64,amd64,$(subst aarch64,arm64,$(shell uname -m)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-guard micro fuzz api-fuzz simulate tools build ebpf ebpf-check watch charts image image-test \
-	sbom deb
+.PHONY: help demo test lint bench bench-guard micro fuzz api-fuzz simulate tools build ebpf ebpf-check watch \
+	charts image image-test cluster-test sbom deb
 
 help: ## This list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 demo: ## Build, and run a sample session behind Portico on this machine
 	@$(INSTALL) build
@@ -101,6 +101,9 @@ image: ## The container image, by podman or docker; IMAGE_ARGS go to its build
 
 image-test: ## Run both Compose files with the image `portico` and work in their sample session
 	deploy/tests/compose.sh
+
+cluster-test: ## The chart and the manifests in a real cluster, by the program KUBE_SH, with the image `portico`
+	deploy/tests/cluster.sh
 
 sbom: ## What is in the binary, as CycloneDX: target/portico.cdx.json
 	@$(INSTALL) build sbom
