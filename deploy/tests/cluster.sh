@@ -99,6 +99,8 @@ sample() {
   kubectl wait --for=condition=Ready pod/sample --timeout=60s >/dev/null || fail "the sample tool"
 }
 
+end_namespace() { kubectl delete namespace "$namespace" --wait=false >/dev/null 2>&1; }
+
 rolled_out() { # WORKLOAD…
   for workload in "$@"; do
     kubectl rollout status "$workload" --timeout="${SECONDS_MAX}s" >"$work/rollout.log" 2>&1 ||
@@ -233,6 +235,7 @@ up() {
   say "up"
   "$KUBE_SH" up >"$work/up.log" 2>&1 || { tail -n 20 "$work/up.log" >&2; exit 69; }
   "$KUBE_SH" load "$work"/*.tar >"$work/load.log" 2>&1
+  if [[ -n ${KUBE_SECCOMP:-} ]]; then mkdir -p "$KUBE_SECCOMP"; fi
   say "$(kubectl get nodes -o custom-columns=':status.nodeInfo.kubeletVersion,'\
 ':status.nodeInfo.containerRuntimeVersion,:status.nodeInfo.kernelVersion' --no-headers)"
 }

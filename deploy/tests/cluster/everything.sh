@@ -46,4 +46,4 @@ used=$(in_use "$(pods proxy | head -n 1)")
 [[ $used == *'source="ebpf"'*'backend="uring"'* ]] || fail "in use: $used"
 ok "uid 0 with two capabilities: $used"
 helm uninstall portico --wait >"$work/uninstall.log" 2>&1 || fail "helm uninstall"
-kubectl delete namespace everything --wait=false >/dev/null
+end_namespace

@@ -6,11 +6,17 @@ cp -r "$root/deploy/kubernetes" "$work/kustomize"
 sed -i 's/^CONNECT_REDIS_ADDRESS=.*/CONNECT_REDIS_ADDRESS=portico-redis.split-redis:6379/' \
   "$work/kustomize/overlays/split/redis.env"
 
+databases=0
+
 # overlay NAME LEVEL [PATCH]: applied in a namespace of its name, and at work.
 overlay() {
   local name=$1 level=$2 patch=${3:-} here=$work/kustomize/overlays/$1-here edge=portico-proxy
   in_namespace "$name" "$level"
   api=deployment/portico-control
+  # All but the first and the last have the Redis of split-redis: a database each.
+  databases=$((databases + 1))
+  sed -i "s/^CONNECT_REDIS_DB=.*/CONNECT_REDIS_DB=$databases/" \
+    "$work/kustomize/overlays/split/redis.env"
   case $name in
     all-in-one) api=deployment/portico edge=portico && volume portico ;;
     split-redis | openshift) volume data-portico-redis-0 ;;
@@ -46,8 +52,9 @@ YAML
 
 # unapplied NAME
 unapplied() {
+  namespace=$1
   kubectl delete -k "$work/kustomize/overlays/$1-here" --ignore-not-found >/dev/null 2>&1
-  kubectl delete namespace "$1" --wait=false >/dev/null
+  end_namespace
 }
 
 "$KUBE_SH" crds >"$work/crds.log" 2>&1 || fail "crds: $(tail -n 3 "$work/crds.log")"
@@ -81,6 +88,7 @@ if [[ -n ${KUBE_SECCOMP:-} ]]; then
         value: {name: v2, mountPath: /cgroup}"
   fi
   overlay split-gateway privileged "$patch"
+  [[ $(in_use "$(pods proxy | head -n 1)") == *'source="ebpf"'* ]] || fail "ebpf is not in use"
   unapplied split-gateway
 else
   left_out+=("the overlay split-gateway, for want of KUBE_SECCOMP")

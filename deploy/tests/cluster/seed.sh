@@ -55,4 +55,4 @@ helm uninstall portico --wait >"$work/uninstall.log" 2>&1 || fail "helm uninstal
 until_true "the pods are gone" gone -l app.kubernetes.io/name=portico
 until_true "only the claim is left" left_is persistentvolumeclaim/portico
 ok "an uninstall leaves the claim, as it says, and nothing else"
-kubectl delete namespace seed --wait=false >/dev/null
+end_namespace

@@ -117,4 +117,4 @@ helm uninstall portico --wait >"$work/uninstall.log" 2>&1 || fail "helm uninstal
 until_true "the pods are gone" gone -l 'app.kubernetes.io/part-of=portico'
 until_true "only the claim is left" left_is persistentvolumeclaim/data-portico-redis-0
 ok "an uninstall leaves the Redis' claim, as it says, and nothing else"
-kubectl delete namespace split --wait=false >/dev/null
+end_namespace
