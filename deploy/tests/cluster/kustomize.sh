@@ -50,10 +50,18 @@ YAML
     -o 'jsonpath={.items[0].metadata.name}')")"
 }
 
-# unapplied NAME
+# unapplied NAME: leaves what its README says, and nothing else.
 unapplied() {
+  local left=secret/portico-secrets
   namespace=$1
-  kubectl delete -k "$work/kustomize/overlays/$1-here" --ignore-not-found >/dev/null 2>&1
+  if [[ $1 == split-redis || $1 == openshift ]]; then
+    left=$'persistentvolumeclaim/data-portico-redis-0\n'$left
+  fi
+  # redis.env was written again since, so the name of its map is another.
+  kubectl delete --ignore-not-found -k "$work/kustomize/overlays/$1-here" >"$work/delete.log" 2>&1 ||
+    fail "delete: $(<"$work/delete.log")"
+  kubectl delete configmap --selector app.kubernetes.io/part-of=portico >/dev/null 2>&1
+  until_true "what is left of $1 is $left" left_is "$left"
   end_namespace
 }
 
@@ -102,3 +110,4 @@ overlay openshift restricted 'patches:
       - {op: add, path: /spec/template/spec/securityContext/fsGroup, value: 1000650000}'
 for pod in $(pods proxy) $(pods control); do confined "$pod" 1000650000; done
 unapplied openshift
+ok "kubectl delete -k leaves the Secret and a Redis' claim, and nothing else"
