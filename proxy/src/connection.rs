@@ -113,7 +113,7 @@ struct Relaying {
     relay: Relay,
     journal: RelayJournal,
     // Dropped in this order. The slot before the count: who is told of the end counts what is left.
-    _present: Option<Box<Present>>,
+    _present: Option<Present>,
     watched: Watched,
     ended: Ended,
 }

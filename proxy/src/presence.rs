@@ -7,7 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use portico_core::session::{Name, Timestamp};
 
 #[derive(Debug, Default)]
-pub struct Presence(Mutex<BTreeMap<(Box<str>, Name), Connected>>);
+pub struct Presence(Mutex<BTreeMap<Arc<Key>, Connected>>);
+
+/// Session and user.
+type Key = (Box<str>, Name);
 
 /// The connections of one user to one session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,34 +20,33 @@ pub struct Connected {
     pub since: Timestamp,
 }
 
-/// One connection; it ends when this is dropped.
+/// One connection; it ends when this is dropped. All of one user to one session have one key.
 #[derive(Debug)]
 pub(crate) struct Present {
     presence: Arc<Presence>,
-    session: Box<str>,
-    user: Name,
+    key: Arc<Key>,
 }
 
 impl Presence {
     pub(crate) fn enter(self: &Arc<Self>, session: &str, user: Name, now: Timestamp) -> Present {
-        let session: Box<str> = session.into();
+        let key: Key = (session.into(), user);
         let mut all = self.all();
-        let connected = all
-            .entry((session.clone(), user.clone()))
-            .or_insert(Connected { connections: 0, since: now });
+        let key = all.get_key_value(&key).map_or_else(|| Arc::new(key.clone()), |(k, _)| k.clone());
+        let connected = all.entry(key.clone()).or_insert(Connected { connections: 0, since: now });
         connected.connections += 1;
         drop(all);
-        Present { presence: self.clone(), session, user }
+        Present { presence: self.clone(), key }
     }
 
     /// Sessions in order, and in each its users.
     pub fn list(&self) -> Vec<(Box<str>, Name, Connected)> {
         let all = self.all();
-        all.iter().map(|((session, user), who)| (session.clone(), user.clone(), *who)).collect()
+        let told = |(key, who): (&Arc<Key>, &Connected)| (key.0.clone(), key.1.clone(), *who);
+        all.iter().map(told).collect()
     }
 
     /// A count is changed whole, so what a panic left is as good as any.
-    fn all(&self) -> MutexGuard<'_, BTreeMap<(Box<str>, Name), Connected>> {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<Arc<Key>, Connected>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -52,11 +54,10 @@ impl Presence {
 impl Drop for Present {
     fn drop(&mut self) {
         let mut all = self.presence.all();
-        let key = (std::mem::take(&mut self.session), self.user.clone());
-        if let Some(connected) = all.get_mut(&key) {
+        if let Some(connected) = all.get_mut(&*self.key) {
             connected.connections -= 1;
             if connected.connections == 0 {
-                all.remove(&key);
+                all.remove(&*self.key);
             }
         }
     }

@@ -165,14 +165,10 @@ impl Watch {
     }
 
     /// Its user is there, for who asks; none where nobody needs to be known.
-    pub(crate) fn present(
-        &self,
-        presence: &Arc<crate::presence::Presence>,
-    ) -> Option<Box<Present>> {
+    pub(crate) fn present(&self, presence: &Arc<crate::presence::Presence>) -> Option<Present> {
         let live = self.live.borrow();
         let live = live.as_ref()?;
-        let present = presence.enter(live.session(), live.user()?.clone(), crate::clock::now());
-        Some(Box::new(present))
+        Some(presence.enter(live.session(), live.user()?.clone(), crate::clock::now()))
     }
 
     fn shut_down_upstream(&self) {
