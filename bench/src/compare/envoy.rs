@@ -19,18 +19,7 @@ pub fn start(program: &Path, site: &Site) -> anyhow::Result<Subject> {
     let mut command = Command::new(program);
     command.arg("-c").arg(path).args(["--concurrency", "1", "--disable-hot-restart"]);
     command.args(["--log-level", "warn"]);
-    let mut running = site.spawn(command)?;
-    site.ready(&mut running, http, OPPONENT_HOST, "")?;
-    Ok(Subject {
-        kind: Kind::Envoy,
-        running,
-        http,
-        https,
-        running_https: None,
-        host: OPPONENT_HOST.into(),
-        cookie: None,
-        version: release(&version(program, "--version")),
-    })
+    site.opponent(Kind::Envoy, command, (http, https), release(&version(program, "--version")))
 }
 
 fn configuration(site: &Site, http: SocketAddr, https: SocketAddr) -> Value {

@@ -43,16 +43,5 @@ hosts:
     let path = site.write("h2o.yaml", &configuration)?;
     let mut command = Command::new(program);
     command.args(["-m", "worker", "-c"]).arg(path);
-    let mut running = site.spawn(command)?;
-    site.ready(&mut running, http, OPPONENT_HOST, "")?;
-    Ok(Subject {
-        kind: Kind::H2o,
-        running,
-        http,
-        https,
-        running_https: None,
-        host: OPPONENT_HOST.into(),
-        cookie: None,
-        version: version(program, "--version"),
-    })
+    site.opponent(Kind::H2o, command, (http, https), version(program, "--version"))
 }

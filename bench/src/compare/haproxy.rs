@@ -41,16 +41,5 @@ backend session
     let path = site.write("haproxy.cfg", &configuration)?;
     let mut command = Command::new(program);
     command.arg("-db").arg("-f").arg(path);
-    let mut running = site.spawn(command)?;
-    site.ready(&mut running, http, OPPONENT_HOST, "")?;
-    Ok(Subject {
-        kind,
-        running,
-        http,
-        https,
-        running_https: None,
-        host: OPPONENT_HOST.into(),
-        cookie: None,
-        version: version(program, "-v"),
-    })
+    site.opponent(kind, command, (http, https), version(program, "-v"))
 }

@@ -214,6 +214,28 @@ impl Site {
         Ok(Running::new(child))
     }
 
+    /// Starts a proxy of others, with both listeners in one process, and waits until it answers.
+    pub fn opponent(
+        &self,
+        kind: Kind,
+        command: Command,
+        (http, https): (SocketAddr, SocketAddr),
+        version: String,
+    ) -> anyhow::Result<Subject> {
+        let mut running = self.spawn(command)?;
+        self.ready(&mut running, http, OPPONENT_HOST, "")?;
+        Ok(Subject {
+            kind,
+            running,
+            http,
+            https,
+            running_https: None,
+            host: OPPONENT_HOST.into(),
+            cookie: None,
+            version,
+        })
+    }
+
     fn log(&self) -> PathBuf {
         self.directory.join("log")
     }

@@ -13,18 +13,7 @@ pub fn start(program: &Path, site: &Site) -> anyhow::Result<Subject> {
     let path = site.write("nginx.conf", &configuration)?;
     let mut command = Command::new(program);
     command.arg("-p").arg(&site.directory).arg("-c").arg(path).args(["-e", "stderr"]);
-    let mut running = site.spawn(command)?;
-    site.ready(&mut running, http, OPPONENT_HOST, "")?;
-    Ok(Subject {
-        kind: Kind::Nginx,
-        running,
-        http,
-        https,
-        running_https: None,
-        host: OPPONENT_HOST.into(),
-        cookie: None,
-        version: version(program, "-v"),
-    })
+    site.opponent(Kind::Nginx, command, (http, https), version(program, "-v"))
 }
 
 /// The upgraded location is its own, because an empty Connection field is what keeps plain

@@ -49,18 +49,7 @@ log: {{ level: ERROR }}
     let path = site.write("traefik.yaml", &settings)?;
     let mut command = Command::new(program);
     command.arg("--configFile").arg(path).env("GOMAXPROCS", "1");
-    let mut running = site.spawn(command)?;
-    site.ready(&mut running, http, OPPONENT_HOST, "")?;
-    Ok(Subject {
-        kind: Kind::Traefik,
-        running,
-        http,
-        https,
-        running_https: None,
-        host: OPPONENT_HOST.into(),
-        cookie: None,
-        version: release(program),
-    })
+    site.opponent(Kind::Traefik, command, (http, https), release(program))
 }
 
 fn release(program: &Path) -> String {
