@@ -8,7 +8,7 @@
 
 use std::process::{Command, ExitCode};
 
-use portico_micro::steps::guarded;
+use portico_micro::steps::GUARDED;
 
 const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.txt");
 /// More than this is worth a reason.
@@ -40,15 +40,15 @@ fn main() -> ExitCode {
 }
 
 fn run(index: usize, count: u64) {
-    let mut step = guarded().swap_remove(index);
-    (0..count).for_each(|_| (step.run)());
+    let mut run = (GUARDED[index].prepare)();
+    (0..count).for_each(|_| run());
 }
 
 fn compare(note: Option<&str>) -> ExitCode {
     let record = record();
     let mut entries = Vec::new();
     let mut grown = false;
-    for (index, step) in guarded().iter().enumerate() {
+    for (index, step) in GUARDED.iter().enumerate() {
         let instructions = match counted(index) {
             Ok(instructions) => instructions,
             Err(reason) => {
