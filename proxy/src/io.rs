@@ -29,7 +29,7 @@ pub(crate) use accept::Acceptor;
 pub(crate) use chunk::{Chunk, Leading, StableBytes};
 pub(crate) use driver::{Driver, EventLoop, open_files_max, pin_to_core};
 pub(crate) use probe::{Refused, probe_uring};
-pub(crate) use socket::{Peek, Presence, Recv, RecvState, Send, SendState, Socket};
+pub(crate) use socket::{Peek, Presence, RecvState, SendState, Socket};
 // Tests of accounting have sockets of the standard library.
 #[cfg(test)]
 pub(crate) use socket::disconnect;

@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::io::{Chunk, Recv, RecvState, Send, SendState, Socket, StableBytes};
+use crate::io::{Chunk, RecvState, SendState, Socket, StableBytes};
 use crate::tls::TlsStream;
 
 #[derive(Clone)]
@@ -15,22 +15,24 @@ pub(crate) enum Stream {
 }
 
 /// A receive in flight.
-pub(crate) enum StreamRecv<'a> {
-    Plain(Recv<'a>),
-    /// On the heap, so that a plain connection's task is not as large as a TLS one's.
-    Tls(Pin<Box<dyn Future<Output = io::Result<Chunk>> + 'a>>),
+#[must_use]
+pub(crate) struct StreamRecv<'a> {
+    stream: &'a Stream,
+    state: StreamRecvState,
 }
 
 /// A send in flight.
-pub(crate) enum StreamSend<'a, B: StableBytes> {
-    Plain(Send<'a, B>),
-    Tls(Pin<Box<dyn Future<Output = (io::Result<()>, B)> + 'a>>),
+#[must_use]
+pub(crate) struct StreamSend<'a, B: StableBytes> {
+    stream: &'a Stream,
+    state: StreamSendState<B>,
 }
 
 /// A receive as far as it has come, apart from its stream.
 #[must_use]
 pub(crate) enum StreamRecvState {
     Plain(RecvState),
+    /// On the heap, so that a plain connection's task is not as large as a TLS one's.
     Tls(Pin<Box<dyn Future<Output = io::Result<Chunk>>>>),
 }
 
@@ -45,10 +47,8 @@ impl Future for StreamRecv<'_> {
     type Output = io::Result<Chunk>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.get_mut() {
-            StreamRecv::Plain(recv) => Pin::new(recv).poll(context),
-            StreamRecv::Tls(recv) => recv.as_mut().poll(context),
-        }
+        let this = self.get_mut();
+        this.stream.poll_recv(&mut this.state, context)
     }
 }
 
@@ -56,35 +56,28 @@ impl<B: StableBytes> Future for StreamSend<'_, B> {
     type Output = (io::Result<()>, B);
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.get_mut() {
-            StreamSend::Plain(send) => Pin::new(send).poll(context),
-            StreamSend::Tls(send) => send.as_mut().poll(context),
-        }
+        let this = self.get_mut();
+        this.stream.poll_send(&mut this.state, context)
     }
 }
 
 impl Stream {
     /// An empty chunk is the end of the stream.
     pub(crate) fn recv(&self) -> StreamRecv<'_> {
-        match self {
-            Stream::Plain(socket) => StreamRecv::Plain(socket.recv()),
-            Stream::Tls(tls) => StreamRecv::Tls(Box::pin(tls.recv())),
-        }
+        StreamRecv { stream: self, state: self.recv_state() }
     }
 
     pub(crate) fn send<B: StableBytes>(&self, bytes: B) -> StreamSend<'_, B> {
-        match self {
-            Stream::Plain(socket) => StreamSend::Plain(socket.send(bytes)),
-            Stream::Tls(tls) => StreamSend::Tls(Box::pin(tls.send(bytes))),
-        }
+        StreamSend { stream: self, state: self.send_state(bytes) }
     }
 
     /// More follows at once: a plain socket fills its segments.
     pub(crate) fn send_more<B: StableBytes>(&self, bytes: B) -> StreamSend<'_, B> {
-        match self {
-            Stream::Plain(socket) => StreamSend::Plain(socket.send_more(bytes)),
-            Stream::Tls(tls) => StreamSend::Tls(Box::pin(tls.send(bytes))),
-        }
+        let state = match self {
+            Stream::Plain(_) => StreamSendState::Plain(SendState::more_follows(bytes)),
+            Stream::Tls(_) => self.send_state(bytes),
+        };
+        StreamSend { stream: self, state }
     }
 
     /// For [`Stream::poll_recv`], with this one until it is done.

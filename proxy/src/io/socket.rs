@@ -66,6 +66,11 @@ impl<B: StableBytes> SendState<B> {
     pub(crate) fn new(bytes: B) -> Self {
         Self { state: Sending::Begin(bytes), sent: 0, flags: 0 }
     }
+
+    /// Tells the kernel that more follows at once, so that it fills its segments.
+    pub(crate) fn more_follows(bytes: B) -> Self {
+        Self { flags: libc::MSG_MORE, ..Self::new(bytes) }
+    }
 }
 
 /// A receive in flight; to be awaited to its end.
@@ -169,10 +174,9 @@ impl Socket {
         Send { socket: self, state: SendState::new(bytes) }
     }
 
-    /// As `send`, telling the kernel that more follows at once, so that it fills its segments.
+    /// As `send`, when more follows at once.
     pub(crate) fn send_more<B: StableBytes>(&self, bytes: B) -> Send<'_, B> {
-        let flags = libc::MSG_MORE;
-        Send { socket: self, state: SendState { flags, ..SendState::new(bytes) } }
+        Send { socket: self, state: SendState::more_follows(bytes) }
     }
 
     /// [`Socket::recv`] for who keeps its state; with one state until it is done.
