@@ -40,12 +40,9 @@ if [[ ! -x ${KUBE_SH:-} ]]; then
 fi
 "$root/bench/tools/install.sh" helm
 
-checks=0
+# shellcheck source=deploy/tests/steps.sh
+source "$root/deploy/tests/steps.sh"
 left_out=()
-ok() {
-  checks=$((checks + 1))
-  say "ok    $*"
-}
 
 fail() {
   say "FAILED: $*"
@@ -105,19 +102,6 @@ rolled_out() { # WORKLOAD…
   for workload in "$@"; do
     kubectl rollout status "$workload" --timeout="${SECONDS_MAX}s" >"$work/rollout.log" 2>&1 ||
       fail "$workload: $(tail -n 1 "$work/rollout.log")"
-  done
-}
-
-# until_true WHAT COMMAND…
-until_true() {
-  local what=$1 until=$((SECONDS + SECONDS_MAX))
-  shift
-  while ! "$@" >"$work/last.log" 2>&1; do
-    if ((SECONDS > until)); then
-      cat "$work/last.log" >&2
-      fail "not within $SECONDS_MAX s: $what"
-    fi
-    sleep 0.5
   done
 }
 

@@ -44,11 +44,8 @@ if [[ $ENGINE == podman ]] && ! podman info >"$work/info.log" 2>&1; then
   exit 69
 fi
 
-checks=0
-ok() {
-  checks=$((checks + 1))
-  say "ok    $*"
-}
+# shellcheck source=deploy/tests/steps.sh
+source "$root/deploy/tests/steps.sh"
 
 fail() {
   say "FAILED: $*"
@@ -65,20 +62,6 @@ cd "$work/deploy"
 file=compose.yaml
 down() { $COMPOSE -f "$file" down --volumes >"$work/down.log" 2>&1 || true; }
 trap down EXIT
-
-# until_true WHAT COMMAND…
-until_true() {
-  local what=$1 until=$((SECONDS + SECONDS_MAX))
-  shift
-  while ! "$@" >"$work/last.log" 2>&1; do
-    if ((SECONDS > until)); then
-      cat "$work/last.log" >&2
-      fail "not within $SECONDS_MAX s: $what"
-    fi
-    sleep 0.5
-  done
-  ok "$what"
-}
 
 # Services of the file, without those of WITHOUT.
 services() {
@@ -123,8 +106,8 @@ created() { in_container "$1" portico session list --json | grep -q '"sample"'; 
 all-in-one() {
   file=compose.yaml
   up
-  until_true "the health check says yes" in_container portico portico healthz --ready
-  until_true "the sample is registered" created portico
+  becomes_true "the health check says yes" in_container portico portico healthz --ready
+  becomes_true "the sample is registered" created portico
   session portico 8080
   answer=$(in_container portico portico healthz --url http://127.0.0.1:9090/metrics | grep -E \
     '^portico_(io_backend|accounting_source)\{.* 1$') || fail "metrics"
@@ -139,7 +122,7 @@ all-in-one() {
   done
   ok "a session reaches neither the API nor management"
   $COMPOSE -f "$file" restart portico >"$work/restart.log" 2>&1 || fail "restart"
-  until_true "it is ready after a restart" in_container portico portico healthz --ready
+  becomes_true "it is ready after a restart" in_container portico portico healthz --ready
   session portico 8080
   down
 }
@@ -147,10 +130,10 @@ all-in-one() {
 split() {
   file=compose.split.yaml
   up
-  until_true "control is ready" in_container control portico healthz --ready
-  until_true "the sample is registered" created control
+  becomes_true "control is ready" in_container control portico healthz --ready
+  becomes_true "the sample is registered" created control
   for port in 8080 8081; do
-    until_true "the proxy at $port has the route" has_route "$port"
+    becomes_true "the proxy at $port has the route" has_route "$port"
     session control "$port"
   done
   answer=$(in_container control portico replica list) || fail "replica list"
@@ -165,10 +148,10 @@ split() {
   done
   ok "a session does not reach a proxy's management"
   if [[ " $WITHOUT " != *" prometheus "* ]]; then
-    until_true "Prometheus scrapes two proxies and control" scraped
+    becomes_true "Prometheus scrapes two proxies and control" scraped
   fi
   if [[ " $WITHOUT " != *" grafana "* ]]; then
-    until_true "Grafana has the dashboard" \
+    becomes_true "Grafana has the dashboard" \
       curl -sf "http://127.0.0.1:3000/api/search?query=Portico"
   fi
   # What the README says: without control and Redis every route goes on.

@@ -176,7 +176,11 @@ impl Page {
     /// Until an element is in the document, to be seen or not.
     #[track_caller]
     pub fn wait_for_attached(&self, selector: &str) {
-        self.call("wait_for_attached", json!({ "selector": selector }));
+        told(self.try_wait_for_attached(selector));
+    }
+
+    pub fn try_wait_for_attached(&self, selector: &str) -> Result<(), String> {
+        self.try_call("wait_for_attached", json!({ "selector": selector })).map(drop)
     }
 
     /// Until the page's URL has this in it.

@@ -24,12 +24,16 @@ use tungstenite::{Message, WebSocket};
 
 use super::options;
 
+/// Code's; of several, the one that is open.
+const TERMINAL: &str = ".xterm-screen:visible";
 /// The least that a session may be given.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Without data for so long, somebody is away.
 const SILENCE: Duration = Duration::from_secs(45);
 /// What a page still has to say after it looks ready, on two busy cores.
 const LOADING: Duration = Duration::from_secs(30);
+/// How long a page that is still loading may take over what it was asked, before it is asked again.
+const HEEDED: Duration = Duration::from_secs(10);
 /// How often the store is told.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Until what a client has said is to be seen.
@@ -97,6 +101,16 @@ impl Desk {
 
     fn open(&self, target: &str) {
         assert_eq!(self.page.open(&format!("https://{}{target}", self.session.host)), 200);
+    }
+
+    /// Does this until an element is there: a page may show what it does not heed yet, as an editor
+    /// loses the keys that come before it has read its key bindings.
+    fn insists(&self, selector: &str, ask: impl Fn(&Page)) {
+        let patient = self.page.clone().patient(HEEDED);
+        eventually_within(TOOL_PATIENCE, selector, || {
+            ask(&self.page);
+            patient.try_wait_for_attached(selector).ok()
+        });
     }
 
     fn told(&self) -> Told {
@@ -198,16 +212,16 @@ fn who_leaves_an_editor_and_a_terminal_open_is_away_until_a_key_is_pressed() {
     fs::create_dir_all(&folder).expect("a folder can be made");
     fs::write(folder.join("a.txt"), "some text").expect("it can be written");
     desk.open(&format!("/?folder={}", folder.display()));
-    desk.page.double_click(".explorer-folders-view .monaco-list-row[aria-label*=\"a.txt\"]");
-    desk.page.wait_for(".editor-instance .monaco-editor .view-line");
-    desk.page.press("Control+Shift+Backquote");
-    desk.page.wait_for_attached(".xterm-helper-textarea");
-    desk.page.click(".xterm-screen");
+    desk.insists(".editor-instance .monaco-editor .view-line", |page| {
+        page.double_click(".explorer-folders-view .monaco-list-row[aria-label*=\"a.txt\"]");
+    });
+    desk.insists(".xterm-helper-textarea", |page| page.press("Control+Shift+Backquote"));
+    desk.page.click(TERMINAL);
     desk.falls_silent();
 
     desk.page.click(".editor-instance .monaco-editor .view-line");
     desk.is_used("x");
-    desk.page.click(".xterm-screen");
+    desk.page.click(TERMINAL);
     desk.is_used("l");
 }
 
