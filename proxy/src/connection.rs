@@ -104,7 +104,7 @@ pub(crate) async fn serve(
         // A task of its own: an upgraded connection may be idle for days, and need not keep the
         // memory of one that serves requests.
         // On the heap by itself, because tasks are padded to whole pairs of cache lines.
-        tokio::task::spawn_local(Box::pin(Relaying::begin(*relay, journal, watched, ended)));
+        crate::io::spawn(Box::pin(Relaying::begin(*relay, journal, watched, ended)));
     }
 }
 

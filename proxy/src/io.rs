@@ -27,7 +27,7 @@ mod uring;
 
 pub(crate) use accept::Acceptor;
 pub(crate) use chunk::{Chunk, Leading, StableBytes};
-pub(crate) use driver::{Driver, EventLoop, open_files_max, pin_to_core};
+pub(crate) use driver::{Driver, EventLoop, open_files_max, pin_to_core, spawn};
 pub(crate) use probe::{Refused, probe_uring};
 pub(crate) use socket::{Peek, Presence, RecvState, SendState, Socket};
 // Tests of accounting have sockets of the standard library.

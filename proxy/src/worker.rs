@@ -15,7 +15,6 @@ use portico_core::network::UpstreamNetworks;
 use portico_core::quota::Ledger;
 use portico_core::route::{Route, RouteTable};
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::spawn_local;
 
 use crate::access_log::AccessLogSender;
 use crate::accounting::Accounting;
@@ -23,7 +22,7 @@ use crate::clock::Clock;
 use crate::connection;
 use crate::edge::EdgeApp;
 use crate::explain::{self, Question};
-use crate::io::{Acceptor, Driver};
+use crate::io::{Acceptor, Driver, spawn};
 use crate::last_errors::{Error, LastErrors, Room};
 use crate::metrics::WorkerCounters;
 use crate::metrics::labels::{Limit, ListenerKind};
@@ -126,15 +125,15 @@ pub(crate) async fn run(
         ended: Notify::new(),
     });
     let _looking = worker.shared.accounting.join();
-    let sweeping = spawn_local(sweep(worker.clone()));
-    spawn_local(explain::answer(worker.clone(), questions));
+    let sweeping = spawn(sweep(worker.clone()));
+    spawn(explain::answer(worker.clone(), questions));
     let mut acceptors = Vec::new();
     for (settings, listener) in listeners {
         match Acceptor::new(worker.driver.clone(), listener) {
             Ok(acceptor) => {
                 let acceptor = Rc::new(acceptor);
                 acceptors.push(acceptor.clone());
-                spawn_local(accept(worker.clone(), acceptor, settings));
+                spawn(accept(worker.clone(), acceptor, settings));
             }
             Err(error) => tracing::error!(address = %settings.address, %error, "cannot accept"),
         }
@@ -205,7 +204,7 @@ async fn accept(worker: Rc<Worker>, acceptor: Rc<Acceptor>, settings: ListenerSe
                 worker.counters.connections_accepted.at(kind).add(1);
                 // Registered before anything else can happen, so that it counts at once.
                 let watched = worker.watches.add(socket.clone());
-                spawn_local(connection::serve(worker.clone(), socket, peer, entrance, watched));
+                spawn(connection::serve(worker.clone(), socket, peer, entrance, watched));
             }
             Ok(None) => return,
             Err(error) => {

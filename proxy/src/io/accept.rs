@@ -6,13 +6,14 @@ use std::cell::Cell;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
+use std::rc::Rc;
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::driver::{Driver, Kind};
 use super::socket::Socket;
-use super::uring;
+use super::uring::{self, Ring};
 
 /// A listening socket of this worker (SO_REUSEPORT: each worker has its own).
 pub(crate) struct Acceptor {
@@ -23,15 +24,15 @@ pub(crate) struct Acceptor {
 }
 
 enum Waiting {
-    Uring(TcpListener),
+    Uring(Rc<Ring>, TcpListener),
     Epoll(AsyncFd<TcpListener>),
 }
 
 impl Acceptor {
     pub(crate) fn new(driver: Driver, listener: TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        let listener = match driver.0 {
-            Kind::Uring(_) => Waiting::Uring(listener),
+        let listener = match &driver.0 {
+            Kind::Uring(ring) => Waiting::Uring(ring.clone(), listener),
             Kind::Epoll => {
                 // SAFETY: a listener owns its descriptor and always names the same one; it is owned
                 // by the registration, which ends before it is closed.
@@ -72,14 +73,14 @@ impl Acceptor {
     pub(crate) async fn stop(&self) {
         self.stopped.set(true);
         match &self.listener {
-            Waiting::Uring(listener) => uring::cancel(listener.as_fd()).await,
+            Waiting::Uring(ring, listener) => uring::cancel(ring, listener.as_fd()).await,
             Waiting::Epoll(_) => self.stop.notify_one(),
         }
     }
 
     async fn wait(&self) -> io::Result<()> {
         match &self.listener {
-            Waiting::Uring(listener) => match uring::readable(listener.as_fd()).await {
+            Waiting::Uring(ring, listener) => match uring::readable(ring, listener.as_fd()).await {
                 Err(e) if e.raw_os_error() == Some(libc::ECANCELED) => Ok(()),
                 result => result,
             },
@@ -97,7 +98,7 @@ impl Acceptor {
 
     fn listener(&self) -> &TcpListener {
         match &self.listener {
-            Waiting::Uring(listener) => listener,
+            Waiting::Uring(_, listener) => listener,
             Waiting::Epoll(listener) => listener.get_ref(),
         }
     }

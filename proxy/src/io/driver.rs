@@ -1,15 +1,18 @@
-//! The driver of one worker thread: tokio on epoll, or tokio on io_uring. Made once per thread, its
-//! event loop runs the worker's main future to its end.
+//! The driver of one worker thread: tokio on epoll, and beside it a ring of io_uring where that is
+//! used. Made once per thread, its event loop runs the worker's main future to its end.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::io;
-use std::os::fd::RawFd;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Mutex;
+use std::task::{Context, Poll};
 
-use tokio::task::LocalSet;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::runtime::{Builder, Runtime};
 
-use super::uring::BufferRing;
+use super::uring::{self, Ring};
 
 /// Cheap to clone: what a socket needs to know of the thread's driver.
 #[derive(Clone)]
@@ -17,105 +20,103 @@ pub(crate) struct Driver(pub(super) Kind);
 
 #[derive(Clone)]
 pub(super) enum Kind {
-    Uring(Rc<BufferRing>),
+    Uring(Rc<Ring>),
     Epoll,
 }
 
-/// Entries of the submission queue: one flush takes what a full turn of the worker produced.
-const SUBMISSIONS: u32 = 1024;
-/// Completions wait here while the worker is busy: two for each of several thousand connections.
-/// More than that the kernel keeps aside (IORING_FEAT_NODROP), at a cost.
-const COMPLETIONS: u32 = 16 * 1024;
-
-/// Rings are made and ended one at a time, so that the descriptor that appears is the one just
-/// made.
-static MAKING_A_RING: Mutex<()> = Mutex::new(());
+thread_local! {
+    /// The ring of this thread, for what the runtime calls before it sleeps.
+    static RING: RefCell<Option<Rc<Ring>>> = const { RefCell::new(None) };
+}
 
 /// A thread's event loop before it runs: making it is what a machine can refuse.
-pub(crate) struct EventLoop(Made);
-
-enum Made {
-    // In this order they go: after the ring nothing points to the buffers.
-    Uring { runtime: tokio_uring::Runtime, buffers: Rc<BufferRing> },
-    Epoll { local: LocalSet, runtime: tokio::runtime::Runtime },
+pub(crate) struct EventLoop {
+    driver: Driver,
+    runtime: Runtime,
 }
 
 impl EventLoop {
     /// On io_uring, with a ring of a worker's size and its buffers.
     pub(crate) fn uring() -> io::Result<Self> {
-        let _one_at_a_time = MAKING_A_RING.lock();
-        let before = ring_descriptors()?;
-        let runtime = uring_runtime(SUBMISSIONS, COMPLETIONS)?;
-        let ring = ring_descriptors()?.into_iter().find(|fd| !before.contains(fd));
-        let ring = ring.ok_or_else(|| io::Error::other("the ring's descriptor is not there"))?;
-        Ok(Self(Made::Uring { runtime, buffers: BufferRing::new(ring)? }))
+        let ring = Ring::new()?;
+        let runtime = Builder::new_current_thread().enable_all().on_thread_park(turn).build()?;
+        Ok(Self { driver: Driver(Kind::Uring(ring)), runtime })
     }
 
     pub(crate) fn epoll() -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self(Made::Epoll { local: LocalSet::new(), runtime }))
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { driver: Driver(Kind::Epoll), runtime })
     }
 
     /// Runs `main` on this thread, which is the one that made it.
     pub(crate) fn run<F: Future>(self, main: impl FnOnce(Driver) -> F) -> F::Output {
-        match self.0 {
-            Made::Uring { runtime, buffers } => {
-                let output = runtime.block_on(main(Driver(Kind::Uring(buffers.clone()))));
-                // The ring goes first: after it nothing points to the buffers. Not while another is
-                // made, which could get the same descriptor and would be taken for this one.
-                let one_at_a_time = MAKING_A_RING.lock();
-                drop(runtime);
-                drop(one_at_a_time);
-                drop(buffers);
-                output
-            }
-            Made::Epoll { local, runtime } => {
-                local.block_on(&runtime, async { main(Driver(Kind::Epoll)).await })
-            }
+        let Self { driver, runtime } = self;
+        if let Kind::Uring(ring) = &driver.0 {
+            RING.set(Some(ring.clone()));
+            let ring = ring.clone();
+            let _entered = runtime.enter();
+            spawn(wake(ring));
+        }
+        let output = runtime.block_on(async { main(driver).await });
+        // With it go all tasks and their sockets; the ring goes after what is in flight.
+        drop(runtime);
+        RING.set(None);
+        output
+    }
+}
+
+/// What the worker's tasks have pushed goes to the kernel when none of them can go on.
+fn turn() {
+    RING.with_borrow(|ring| ring.iter().for_each(|ring| ring.turn()));
+}
+
+/// Ends a sleep when completions are there.
+async fn wake(ring: Rc<Ring>) {
+    // SAFETY: a ring owns its descriptor and always names the same one; the registration owns a
+    // handle of it and ends before that.
+    let ring = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) };
+    let ring = ring.expect("a ring can be polled");
+    while let Ok(mut ready) = ring.readable().await {
+        ready.clear_ready();
+        ring.get_ref().turn();
+    }
+}
+
+/// A task of this thread's event loop.
+pub(crate) fn spawn<F>(task: F) -> tokio::task::JoinHandle<()>
+where
+    F: Future<Output = ()> + 'static,
+{
+    struct Here<F>(F);
+    // SAFETY: the runtime of this thread is one of a single thread: it polls and drops its tasks on
+    // the thread that runs it and in the end drops it, which is this one (`EventLoop::run`).
+    unsafe impl<F> Send for Here<F> {}
+    impl<F: Future<Output = ()>> Future for Here<F> {
+        type Output = ();
+        fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+            // SAFETY: the field is pinned with the whole, and never moved out of it.
+            unsafe { self.map_unchecked_mut(|here| &mut here.0) }.poll(context)
         }
     }
+    tokio::spawn(Here(task))
 }
 
 impl Driver {
     /// How often a receive found all shared buffers in use since this was last asked.
     pub(crate) fn take_exhausted(&self) -> u64 {
         match &self.0 {
-            Kind::Uring(buffers) => buffers.take_exhausted(),
+            Kind::Uring(ring) => ring.take_exhausted(),
             Kind::Epoll => 0,
         }
     }
-}
 
-/// `SINGLE_ISSUER` and `COOP_TASKRUN` (Linux 6.0, 5.19) spare interrupts between processors.
-/// Kernels before them refuse the flags with EINVAL and get a plain ring.
-fn uring_runtime(entries: u32, completions: u32) -> io::Result<tokio_uring::Runtime> {
-    let start = |cooperative: bool| {
-        let mut ring = tokio_uring::uring_builder();
-        ring.setup_cqsize(completions);
-        if cooperative {
-            ring.setup_single_issuer().setup_coop_taskrun();
-        }
-        let mut builder = tokio_uring::builder();
-        builder.entries(entries).uring_builder(&ring);
-        tokio_uring::Runtime::new(&builder)
-    };
-    match start(true) {
-        Err(e) if e.raw_os_error() == Some(libc::EINVAL) => start(false),
-        started => started,
-    }
-}
-
-fn ring_descriptors() -> io::Result<Vec<RawFd>> {
-    let mut rings = Vec::new();
-    for entry in std::fs::read_dir("/proc/self/fd")? {
-        let entry = entry?;
-        // The listing's own descriptor is gone by the time its link is read.
-        let Ok(target) = std::fs::read_link(entry.path()) else { continue };
-        if target.as_os_str() == "anon_inode:[io_uring]" {
-            rings.extend(entry.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok()));
+    /// Shows that an operation goes through.
+    pub(super) async fn no_op(self) -> io::Result<()> {
+        match &self.0 {
+            Kind::Uring(ring) => uring::no_op(ring).await,
+            Kind::Epoll => Ok(()),
         }
     }
-    Ok(rings)
 }
 
 /// Keeps the calling thread on one processor, so that a connection's memory stays in its caches.

@@ -5,7 +5,7 @@
 
 use std::io;
 
-use super::driver::EventLoop;
+use super::driver::{Driver, EventLoop};
 
 /// Why io_uring cannot be used, in words for the log and in one for the metric.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,7 +17,7 @@ pub(crate) struct Refused {
 
 pub(crate) fn probe_uring() -> Result<(), Refused> {
     // On a thread of its own: a runtime cannot be made inside another.
-    let probe = std::thread::spawn(|| EventLoop::uring()?.run(|_| tokio_uring::no_op()));
+    let probe = std::thread::spawn(|| EventLoop::uring()?.run(Driver::no_op));
     match probe.join() {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(Refused::of(&error)),

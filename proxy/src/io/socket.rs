@@ -16,7 +16,7 @@ use super::chunk::{Chunk, StableBytes};
 use super::counted::Counting;
 use super::driver::{Driver, Kind};
 use super::epoll::EpollSocket;
-use super::uring::{Receiving, Sending, UringSocket};
+use super::uring::{How, Receiving, Sending, UringSocket};
 use crate::accounting::{Means, Side, Slot, Use};
 
 /// A handle; clones are the same socket. One receive and one send may be in flight at a time.
@@ -59,17 +59,17 @@ pub(crate) struct RecvState(Receiving);
 pub(crate) struct SendState<B: StableBytes> {
     state: Sending<B>,
     sent: usize,
-    flags: i32,
+    how: How,
 }
 
 impl<B: StableBytes> SendState<B> {
     pub(crate) fn new(bytes: B) -> Self {
-        Self { state: Sending::Begin(bytes), sent: 0, flags: 0 }
+        Self { state: Sending::Begin(bytes), sent: 0, how: How::default() }
     }
 
     /// Tells the kernel that more follows at once, so that it fills its segments.
     pub(crate) fn more_follows(bytes: B) -> Self {
-        Self { flags: libc::MSG_MORE, ..Self::new(bytes) }
+        Self { how: How { flags: libc::MSG_MORE, at_once: false }, ..Self::new(bytes) }
     }
 }
 
@@ -179,6 +179,12 @@ impl Socket {
         Send { socket: self, state: SendState::more_follows(bytes) }
     }
 
+    /// As `send`, not with what others send: the other side has work to do with it.
+    pub(crate) fn send_at_once<B: StableBytes>(&self, bytes: B) -> Send<'_, B> {
+        let how = How { flags: 0, at_once: true };
+        Send { socket: self, state: SendState { how, ..SendState::new(bytes) } }
+    }
+
     /// [`Socket::recv`] for who keeps its state; with one state until it is done.
     pub(crate) fn poll_recv(
         &self,
@@ -198,13 +204,13 @@ impl Socket {
     /// [`Socket::send`] in the same way.
     pub(crate) fn poll_send<B: StableBytes>(
         &self,
-        SendState { state, sent, flags }: &mut SendState<B>,
+        SendState { state, sent, how }: &mut SendState<B>,
         context: &mut Context<'_>,
     ) -> Poll<(io::Result<()>, B)> {
         let Inner { counting, kind } = &*self.0;
         let socket = match kind {
             InnerKind::Uring(socket) => {
-                let done = ready!(socket.poll_send(state, sent, *flags, context));
+                let done = ready!(socket.poll_send(state, sent, *how, context));
                 counting.sent(*sent);
                 return Poll::Ready(done);
             }
@@ -213,7 +219,7 @@ impl Socket {
         let Sending::Begin(bytes) = &*state else {
             panic!("a send was polled after it was done");
         };
-        let result = ready!(socket.poll_send(bytes.bytes(), sent, *flags, context));
+        let result = ready!(socket.poll_send(bytes.bytes(), sent, how.flags, context));
         counting.sent(*sent);
         match std::mem::replace(state, Sending::Done) {
             Sending::Begin(bytes) => Poll::Ready((result, bytes)),
@@ -247,6 +253,11 @@ impl Socket {
 
     /// Looks without taking and without waiting.
     pub(crate) fn peek(&self) -> Peek {
+        if let InnerKind::Uring(socket) = &self.0.kind
+            && let Some(arrived) = socket.arrived()
+        {
+            return if arrived > 0 { Peek::Bytes } else { Peek::End };
+        }
         let mut byte = [std::mem::MaybeUninit::uninit()];
         let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
         match SockRef::from(&self.fd()).recv_with_flags(&mut byte, flags) {

@@ -99,7 +99,7 @@ impl Names {
         }
         let (names, name, clock) = (self.clone(), Box::from(name), context.clock.clone());
         let told = ended.clone();
-        tokio::task::spawn_local(async move {
+        crate::io::spawn(async move {
             let addresses = names.looked_up(&name).await;
             let kept = match addresses.is_empty() {
                 true => limits::RESOLVE_FAILURE_TTL,

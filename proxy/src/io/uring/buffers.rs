@@ -2,10 +2,7 @@
 //! buffers that the kernel picks from when bytes arrive, so that a connection that waits holds
 //! none.
 //!
-//! tokio-uring does not show its ring's descriptor, and registering needs it: the descriptor is
-//! found as the one `[io_uring]` file that appeared while the runtime was made (see
-//! `EventLoop::uring`). Where registering fails (older kernels) receives use a buffer from the heap
-//! instead.
+//! Where registering fails (older kernels) receives use a buffer from the heap instead.
 
 use std::cell::Cell;
 use std::io;
@@ -22,6 +19,8 @@ const COUNT: u16 = RECEIVE_BUFFERS_PER_WORKER as u16;
 /// From one buffer to the next. Small messages touch the first lines of each buffer only: a power
 /// of two would put those of all buffers into a few sets of the processor's caches.
 const STRIDE: usize = RECEIVE_BUFFER_BYTES + 2 * 64;
+/// Of a worker's looks, one a second.
+const CROWDED_LOOKS: u8 = 10;
 const IORING_REGISTER_PBUF_RING: libc::c_uint = 22;
 
 /// `struct io_uring_buf` of `include/uapi/linux/io_uring.h`.
@@ -44,12 +43,16 @@ struct Registration {
     reserved: [u64; 3],
 }
 
-pub(in crate::io) struct BufferRing {
+pub(super) struct BufferRing {
     descriptors: Mapping,
     memory: Mapping,
     tail: Cell<u16>,
     registered: bool,
+    /// The kernel knows receives that go on, and their bound.
+    can_arrive: Cell<bool>,
     exhausted: Cell<u64>,
+    /// For how many more looks (`take_exhausted`) it counts as crowded.
+    crowded: Cell<u8>,
 }
 
 /// One buffer, handed over by a completion. Goes back to the kernel when dropped.
@@ -59,14 +62,21 @@ pub(in crate::io) struct RingBuffer {
 }
 
 impl BufferRing {
-    /// Registers the buffers with the ring; on failure the rings works without (`is_registered`).
-    pub(in crate::io) fn new(ring: RawFd) -> io::Result<Rc<Self>> {
+    /// Registers the buffers with the ring; where that fails, it works without (`is_registered`).
+    pub(super) fn new(ring: RawFd) -> io::Result<Rc<Self>> {
         let descriptors = Mapping::new(usize::from(COUNT) * size_of::<Descriptor>())?;
         // Untouched pages cost nothing: memory grows with what is used at one time.
         let memory = Mapping::new(usize::from(COUNT) * STRIDE)?;
         let registered = register(ring, &descriptors).is_ok();
-        let ring =
-            Self { descriptors, memory, tail: Cell::new(0), registered, exhausted: Cell::new(0) };
+        let ring = Self {
+            descriptors,
+            memory,
+            tail: Cell::new(0),
+            registered,
+            can_arrive: Cell::new(registered),
+            exhausted: Cell::new(0),
+            crowded: Cell::new(0),
+        };
         if registered {
             (0..COUNT).for_each(|id| ring.give(id));
         }
@@ -77,13 +87,32 @@ impl BufferRing {
         self.registered
     }
 
+    /// Whether a receive may go on by itself. It takes a buffer the moment that bytes come, while
+    /// one receive at a time leaves them where they are until the connection has its turn: so not
+    /// where buffers are short.
+    pub(super) fn may_arrive(&self) -> bool {
+        self.can_arrive.get() && !self.is_crowded()
+    }
+
+    /// There was no buffer for a receive, not long ago.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.crowded.get() > 0
+    }
+
+    /// The kernel has refused it.
+    pub(super) fn cannot_arrive(&self) {
+        self.can_arrive.set(false);
+    }
+
     /// A receive found no buffer.
     pub(super) fn note_exhausted(&self) {
         self.exhausted.set(self.exhausted.get() + 1);
+        self.crowded.set(CROWDED_LOOKS);
     }
 
     /// How many receives found none since this was last asked.
-    pub(in crate::io) fn take_exhausted(&self) -> u64 {
+    pub(super) fn take_exhausted(&self) -> u64 {
+        self.crowded.set(self.crowded.get().saturating_sub(1));
         self.exhausted.take()
     }
 

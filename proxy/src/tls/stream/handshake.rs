@@ -73,7 +73,7 @@ pub(super) async fn run(
         let done = advance(&mut connection, &mut records);
         let answer = take_records(&mut connection);
         if !answer.is_empty() {
-            let sent = socket.send(answer).await.0;
+            let sent = socket.send_at_once(answer).await.0;
             // What the client did wrong explains more than that it did not wait for the alert.
             if done.is_ok() {
                 sent.map_err(io_error)?;
