@@ -140,7 +140,9 @@ pub(super) fn pool_buffer() -> Box<[u8]> {
 }
 
 pub(super) fn return_to_pool(buffer: Box<[u8]>) {
-    POOL.with_borrow_mut(|pool| {
+    // It is gone where the thread ends with a panic.
+    let _ = POOL.try_with(|pool| {
+        let mut pool = pool.borrow_mut();
         if pool.len() < POOLED_MAX {
             pool.push(buffer);
         }

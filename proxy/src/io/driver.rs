@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 
 use super::uring::{self, Ring};
 
@@ -32,6 +32,8 @@ thread_local! {
 /// A thread's event loop before it runs: making it is what a machine can refuse.
 pub(crate) struct EventLoop {
     driver: Driver,
+    /// The ring, where there is one, as what ends a sleep.
+    ring: Option<AsyncFd<Rc<Ring>>>,
     runtime: Runtime,
 }
 
@@ -40,28 +42,40 @@ impl EventLoop {
     pub(crate) fn uring() -> io::Result<Self> {
         let ring = Ring::new()?;
         let runtime = Builder::new_current_thread().enable_all().on_thread_park(turn).build()?;
-        Ok(Self { driver: Driver(Kind::Uring(ring)), runtime })
+        let entered = runtime.enter();
+        // SAFETY: a ring owns its descriptor and always names the same one; the registration owns a
+        // handle of it and ends before that.
+        let readable =
+            unsafe { AsyncFd::register_with_interest(ring.clone(), Interest::READABLE) }?;
+        drop(entered);
+        Ok(Self { driver: Driver(Kind::Uring(ring)), ring: Some(readable), runtime })
     }
 
     pub(crate) fn epoll() -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { driver: Driver(Kind::Epoll), runtime })
+        Ok(Self { driver: Driver(Kind::Epoll), ring: None, runtime })
     }
 
     /// Runs `main` on this thread, which is the one that made it.
     pub(crate) fn run<F: Future>(self, main: impl FnOnce(Driver) -> F) -> F::Output {
-        let Self { driver, runtime } = self;
-        if let Kind::Uring(ring) = &driver.0 {
-            RING.set(Some(ring.clone()));
-            let ring = ring.clone();
+        // In reverse they go, also when a task panics: with the runtime all tasks and their
+        // sockets, then the ring.
+        let _ring_of_this_thread = RingOfThisThread;
+        let Self { driver, ring, runtime } = self;
+        if let Some(ring) = ring {
+            RING.set(Some(ring.get_ref().clone()));
             let _entered = runtime.enter();
             spawn(wake(ring));
         }
-        let output = runtime.block_on(async { main(driver).await });
-        // With it go all tasks and their sockets; the ring goes after what is in flight.
-        drop(runtime);
+        runtime.block_on(async { main(driver).await })
+    }
+}
+
+struct RingOfThisThread;
+
+impl Drop for RingOfThisThread {
+    fn drop(&mut self) {
         RING.set(None);
-        output
     }
 }
 
@@ -71,11 +85,7 @@ fn turn() {
 }
 
 /// Ends a sleep when completions are there.
-async fn wake(ring: Rc<Ring>) {
-    // SAFETY: a ring owns its descriptor and always names the same one; the registration owns a
-    // handle of it and ends before that.
-    let ring = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) };
-    let ring = ring.expect("a ring can be polled");
+async fn wake(ring: AsyncFd<Rc<Ring>>) {
     while let Ok(mut ready) = ring.readable().await {
         ready.clear_ready();
         ring.get_ref().turn();
@@ -98,6 +108,7 @@ where
             unsafe { self.map_unchecked_mut(|here| &mut here.0) }.poll(context)
         }
     }
+    debug_assert_eq!(Handle::current().runtime_flavor(), RuntimeFlavor::CurrentThread);
     tokio::spawn(Here(task))
 }
 
@@ -110,10 +121,10 @@ impl Driver {
         }
     }
 
-    /// Shows that an operation goes through.
-    pub(super) async fn no_op(self) -> io::Result<()> {
+    /// Shows that operations go through.
+    pub(super) async fn probe(self) -> io::Result<()> {
         match &self.0 {
-            Kind::Uring(ring) => uring::no_op(ring).await,
+            Kind::Uring(ring) => uring::probe(ring).await,
             Kind::Epoll => Ok(()),
         }
     }

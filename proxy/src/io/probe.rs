@@ -17,7 +17,7 @@ pub(crate) struct Refused {
 
 pub(crate) fn probe_uring() -> Result<(), Refused> {
     // On a thread of its own: a runtime cannot be made inside another.
-    let probe = std::thread::spawn(|| EventLoop::uring()?.run(Driver::no_op));
+    let probe = std::thread::spawn(|| EventLoop::uring()?.run(Driver::probe));
     match probe.join() {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(Refused::of(&error)),
@@ -39,6 +39,7 @@ impl Refused {
                 "io_uring_setup got no memory (ENOMEM): raise the limit of locked memory (`ulimit \
                  -l`) or the container's memory",
             ),
+            Some(libc::EINVAL) => ("einval", "io_uring of this kernel is older than Linux 5.19"),
             _ => ("other", "io_uring_setup failed"),
         };
         Self { reason, advice }

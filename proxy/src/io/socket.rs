@@ -253,18 +253,16 @@ impl Socket {
 
     /// Looks without taking and without waiting.
     pub(crate) fn peek(&self) -> Peek {
-        if let InnerKind::Uring(socket) = &self.0.kind
-            && let Some(arrived) = socket.arrived()
-        {
-            return if arrived > 0 { Peek::Bytes } else { Peek::End };
-        }
         let mut byte = [std::mem::MaybeUninit::uninit()];
         let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
         match SockRef::from(&self.fd()).recv_with_flags(&mut byte, flags) {
             Ok(0) => Peek::End,
             Ok(_) => Peek::Bytes,
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Peek::Nothing,
-            Err(_) => Peek::End,
+            Err(e) if e.kind() != io::ErrorKind::WouldBlock => Peek::End,
+            Err(_) => match &self.0.kind {
+                InnerKind::Uring(socket) if socket.has_arrived() => Peek::Bytes,
+                InnerKind::Uring(_) | InnerKind::Epoll(_) => Peek::Nothing,
+            },
         }
     }
 

@@ -36,7 +36,7 @@ pub(super) struct UringSocket {
 }
 
 /// What the last receives brought, and so how the next one is done.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Habit {
     /// Messages, so many one after the other: each goes to a buffer that the kernel picks, and from
     /// `STEADY` on one receive is for all of them.
@@ -45,6 +45,17 @@ enum Habit {
     /// go to a buffer from the heap: the kernel takes its own in turn, through all of their memory,
     /// and one from the heap is the one that was just sent, still in the processor's caches.
     Bulk(u8),
+}
+
+impl Habit {
+    fn after(self, bytes: usize) -> Self {
+        match (self, bytes >= BULK_BYTES) {
+            (Habit::Messages(count), false) => Habit::Messages(STEADY.min(count + 1)),
+            (Habit::Messages(_), true) => Habit::Bulk(AT_ONCE),
+            (Habit::Bulk(_), false) => Habit::Messages(0),
+            (bulk, true) => bulk,
+        }
+    }
 }
 
 /// Until then the connection may be one of few messages, where a receive to be stopped costs more.
@@ -128,6 +139,9 @@ impl UringSocket {
                 (Receiving::Waiting(operation), _) => {
                     let (completed, ()) = ready!(Pin::new(operation).poll(context));
                     *state = Receiving::Begin;
+                    if let Habit::Bulk(_) = self.habit.get() {
+                        self.habit.set(Habit::Bulk(AT_ONCE));
+                    }
                     completed.count().and_then(|_| recv_to_heap(&self.fd))
                 }
             };
@@ -170,25 +184,17 @@ impl UringSocket {
     }
 
     fn received(&self, chunk: Chunk) -> Chunk {
-        let habit = match (self.habit.get(), chunk.len() >= BULK_BYTES) {
-            (Habit::Messages(count), false) => Habit::Messages(STEADY.min(count + 1)),
-            (Habit::Bulk(_), false) => Habit::Messages(0),
-            (Habit::Bulk(left @ 1..), true) => Habit::Bulk(left),
-            (_, true) => {
-                if let Some(key) = self.arriving.get() {
-                    self.ring.stop_arriving(key);
-                }
-                Habit::Bulk(AT_ONCE)
-            }
-        };
+        let habit = self.habit.get().after(chunk.len());
         self.habit.set(habit);
+        if let (Habit::Bulk(_), Some(key)) = (habit, self.arriving.get()) {
+            self.ring.stop_arriving(key);
+        }
         chunk
     }
 
-    /// What has arrived already, where a look at the socket does not find it: how many bytes come
-    /// next; none or an error at the end.
-    pub(super) fn arrived(&self) -> Option<i32> {
-        self.ring.waiting(self.arriving.get()?)
+    /// Whether bytes have arrived already, where a look at the socket does not find them.
+    pub(super) fn has_arrived(&self) -> bool {
+        self.arriving.get().is_some_and(|key| self.ring.has_arrived(key))
     }
 
     /// Through the ring, not by a system call each: under load one flush sends for many, and who
@@ -299,9 +305,14 @@ pub(super) async fn cancel(ring: &Rc<Ring>, fd: BorrowedFd<'_>) {
     let _ = ring.submit((), opcode::AsyncCancel2::new(by_fd).build()).await;
 }
 
-/// Goes through the ring and does nothing.
-pub(super) async fn no_op(ring: &Rc<Ring>) -> io::Result<()> {
-    ring.submit((), opcode::Nop::new().build()).await.0.count().map(|_| ())
+/// What the newest kernel is needed for of all that this cannot do without: to cancel whatever is
+/// in flight, which is nothing (Linux 5.19, EINVAL before).
+pub(super) async fn probe(ring: &Rc<Ring>) -> io::Result<()> {
+    let all = types::CancelBuilder::any().all();
+    match ring.submit((), opcode::AsyncCancel2::new(all).build()).await.0.count() {
+        Err(e) if e.raw_os_error() != Some(libc::ENOENT) => Err(e),
+        _ => Ok(()),
+    }
 }
 
 /// Bounds what a receive that goes on brings in all (Linux 6.17, `optlen`): without, a peer that

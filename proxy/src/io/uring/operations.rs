@@ -141,11 +141,11 @@ impl Operations {
         Poll::Ready(Arrival::End(end))
     }
 
-    /// Whether a look at the socket would miss something that has come already, and what.
-    pub(super) fn waiting(&self, key: u32) -> Option<i32> {
-        let Operation::Arriving(arriving) = &self.slots[key as usize] else { return None };
-        let more = || arriving.more.as_ref()?.front().map(|chunk| chunk.len() as i32);
-        arriving.first.map(|(_, length)| length as i32).or_else(more).or(arriving.end)
+    pub(super) fn has_arrived(&self, key: u32) -> bool {
+        match &self.slots[key as usize] {
+            Operation::Arriving(arriving) => arriving.first.is_some() || arriving.more.is_some(),
+            _ => false,
+        }
     }
 
     /// Whether the kernel is still to be told.
@@ -194,8 +194,11 @@ impl Operations {
 impl Arriving {
     fn arrived(&mut self, key: u32, completed: Completed, buffers: &Rc<BufferRing>) -> Then {
         let buffer = cqueue::buffer_select(completed.flags);
+        // Where buffers are short, nobody keeps one for later.
+        let may_hold = self.waker.is_some() || !buffers.is_crowded();
+        let is_next = self.first.is_none() && self.more.is_none();
         match (u32::try_from(completed.result), buffer) {
-            (Ok(length @ 1..), Some(id)) if self.first.is_none() && self.more.is_none() => {
+            (Ok(length @ 1..), Some(id)) if is_next && may_hold => {
                 self.first = Some((id, length));
             }
             (Ok(length @ 1..), Some(id)) => {

@@ -93,9 +93,10 @@ impl Ring {
         self.operations.borrow_mut().abandon(key, ());
     }
 
-    /// What has arrived and was not taken: how many bytes come next, or its end.
-    pub(super) fn waiting(&self, key: u32) -> Option<i32> {
-        self.operations.borrow().waiting(key)
+    /// Whether bytes have arrived that were not taken.
+    pub(super) fn has_arrived(&self, key: u32) -> bool {
+        self.reap();
+        self.operations.borrow().has_arrived(key)
     }
 
     /// The bytes of a receive that picked a buffer; none where it brought none.
@@ -113,9 +114,11 @@ impl Ring {
                 self.enter();
             }
             self.reap();
-            if !self.is_pushed.get() {
+            // What had no place among the completions the kernel adds when it is called.
+            if !self.is_pushed.get() && !self.ring.borrow_mut().submission().cq_overflow() {
                 return;
             }
+            self.is_pushed.set(true);
         }
     }
 
@@ -123,6 +126,7 @@ impl Ring {
         let mut batch = [const { MaybeUninit::uninit() }; BATCH];
         loop {
             let done = self.ring.borrow_mut().completion().fill(&mut batch).len();
+            let mut stopped = Vec::new();
             for completion in &batch[..done] {
                 // SAFETY: `fill` has initialised that many.
                 let completion = unsafe { completion.assume_init_ref() };
@@ -130,9 +134,11 @@ impl Ring {
                 match then {
                     Then::Nothing => {}
                     Then::Wake(waker) => waker.wake(),
-                    Then::Stop(key) => self.stop_arriving(key),
+                    Then::Stop(key) => stopped.push(key),
                 }
             }
+            // Not before: a push may have to reap, and completions have an order.
+            stopped.into_iter().for_each(|key| self.stop_arriving(key));
             if done < BATCH {
                 return;
             }
@@ -193,7 +199,8 @@ impl Drop for Ring {
 fn made() -> io::Result<IoUring> {
     let make = |cooperative: bool| {
         let mut builder = IoUring::builder();
-        builder.dontfork().setup_cqsize(COMPLETIONS);
+        // Of those pushed together, one that is refused does not keep back the others.
+        builder.dontfork().setup_cqsize(COMPLETIONS).setup_submit_all();
         if cooperative {
             builder.setup_single_issuer().setup_coop_taskrun();
         }

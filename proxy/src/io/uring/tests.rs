@@ -133,6 +133,28 @@ fn a_receive_that_is_given_up_loses_nothing() {
     });
 }
 
+/// A large body that never ends must not keep others from their turn.
+#[test]
+fn a_large_body_begins_at_once_so_many_times() {
+    let begun = Habit::Messages(STEADY).after(BULK_BYTES);
+    assert_eq!(begun, Habit::Bulk(AT_ONCE));
+    assert_eq!(Habit::Bulk(0).after(BULK_BYTES), Habit::Bulk(0));
+    assert_eq!(Habit::Bulk(0).after(BULK_BYTES - 1), Habit::Messages(0));
+}
+
+/// A receive that has brought all that it may is no end of the connection.
+#[test]
+fn a_receive_begins_again_at_its_bound() {
+    on_a_ring(async |_, socket, mut peer| {
+        for number in 0..2 * ARRIVING_BYTES / 1000 {
+            let message = [number as u8; 1000];
+            peer.write_all(&message).expect("it can be sent");
+            assert_eq!(receive(&socket, 1000).await, message);
+            assert_eq!(socket.peek(), Peek::Nothing, "after {number}");
+        }
+    });
+}
+
 #[test]
 fn what_came_unasked_is_seen() {
     on_a_ring(async |_, socket, mut peer| {
