@@ -72,7 +72,7 @@ fn who_refuses_rings(reason: &str) -> (&'static str, &'static str) {
             "allow io_uring_setup, io_uring_enter and io_uring_register in the profile, or have \
              Linux 5.19",
         ),
-        "enosys" => ("this kernel", "have Linux 5.19 or newer; epoll serves the same"),
+        "enosys" | "einval" => ("this kernel", "have Linux 5.19 or newer; epoll serves the same"),
         "enomem" => (
             "the limit of locked memory, or the container's,",
             "raise `ulimit -l`, LimitMEMLOCK=, or the container's memory",

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use nix::libc::{EINVAL, ENOMEM, ENOSYS, EPERM, SYS_io_uring_setup};
+use nix::libc::{EINVAL, EMFILE, ENOMEM, ENOSYS, EPERM, SYS_io_uring_setup};
 use portico_bench::world::process::Process;
 use portico_bench::world::upstream::Upstream;
 use portico_bench::world::{CONNECT_HOST, World, eventually};
@@ -82,7 +82,12 @@ fn auto_falls_back_where_only_small_rings_get_memory() {
 
 #[test]
 fn auto_falls_back_for_a_reason_that_nobody_thought_of() {
-    refusing(EINVAL, SMALL, || expect_epoll("other"));
+    refusing(EMFILE, SMALL, || expect_epoll("other"));
+}
+
+#[test]
+fn auto_falls_back_where_the_kernel_is_too_old() {
+    refusing(EINVAL, NONE, || expect_epoll("einval"));
 }
 
 #[test]
