@@ -208,8 +208,7 @@ impl Arriving {
             _ => give_back(completed, buffers),
         }
         if !cqueue::more(completed.flags) {
-            // One that brought bytes and is over all the same, as the kernel may do: none of its
-            // errors means "begin again" better.
+            // At its bound it is over with bytes, which is no end of the stream: it begins again.
             self.end = Some(if completed.result > 0 { -libc::EAGAIN } else { completed.result });
         }
         match self.waker.take() {
