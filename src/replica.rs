@@ -25,6 +25,8 @@ mod metering;
 
 mod quotas;
 
+mod process;
+
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -48,6 +50,7 @@ use control::{Chores, Control};
 use data_plane::Shared;
 use http::Servers;
 use listen::Bound;
+use process::ProcessMetrics;
 use status::Status;
 use tls::ControlAcceptor;
 
@@ -113,6 +116,8 @@ impl Replica {
 
         let metrics = prometheus::Registry::new();
         metrics.register(Box::new(log.dropped()?)).map_err(Failure::ours)?;
+        let process = ProcessMetrics::new().map_err(Failure::ours)?;
+        metrics.register(Box::new(process)).map_err(Failure::ours)?;
         let shared = Shared { role, table: &table, store: &store, metrics: &metrics };
         let plane = data_plane::start(shared, &mut settings, traffic.zip(accounting), &networks)?;
 

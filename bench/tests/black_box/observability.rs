@@ -15,6 +15,7 @@ on_both_io!(
     the_access_log_has_a_line_for_each_request,
     a_drain_can_be_asked_for,
     readiness_and_a_drain_are_in_the_metrics,
+    the_process_is_in_the_metrics_by_the_names_that_all_use,
 );
 
 fn the_io_back_end_is_told(io: Io) {
@@ -114,4 +115,21 @@ fn readiness_and_a_drain_are_in_the_metrics(io: Io) {
     world.expect_metric("portico_ready", "", 0.0);
     let in_an_hour = world.metric("portico_drain_deadline_timestamp_seconds", "") - started;
     assert!((3_600.0..3_660.0).contains(&in_an_hour), "{in_an_hour}");
+}
+
+fn the_process_is_in_the_metrics_by_the_names_that_all_use(io: Io) {
+    let world = world(io);
+    let metric = |name| world.metric(name, "");
+    let started = metric("portico_start_timestamp_seconds");
+    assert!((metric("process_start_time_seconds") - started).abs() < 60.0, "{started}");
+    assert!(metric("process_resident_memory_bytes") > 1e6);
+    assert!(metric("process_virtual_memory_bytes") > metric("process_resident_memory_bytes"));
+    assert!(metric("process_threads") > metric("portico_workers"));
+    assert!(metric("process_max_fds") >= metric("portico_connections_max"));
+    let open = metric("process_open_fds");
+    let clients: Vec<Client> = (0..8).map(|_| world.client()).collect();
+    world.expect_metric("portico_connections_open", "", 8.0);
+    assert!(metric("process_open_fds") >= open + 8.0, "{open} before {}", clients.len());
+    let busy = |spent: f64| (spent > 0.0).then_some(());
+    eventually("time on processors is told", || busy(metric("process_cpu_seconds_total")));
 }
