@@ -16,7 +16,8 @@ import urllib.request
 MAY_BE_EMPTY = {
     "Webhook": "only with a webhook",
 }
-VARIABLES = {"$job": ".*", "$instance": ".*", "$__rate_interval": "30s", "$__interval": "5s"}
+VARIABLES = {"$job": ".*", "$instance": ".*", "$__rate_interval": "30s", "$__interval": "5s",
+             "$__range": "90s"}
 
 
 def main() -> int:
