@@ -55,11 +55,14 @@ fn strings(sources: &str) -> BTreeSet<&str> {
     sources.lines().flat_map(|line| line.split('"').skip(1).step_by(2)).collect()
 }
 
-/// The names in an expression that begin with `portico` or hold a colon.
+/// The names in an expression that begin as ours do, or are a record's.
 fn names(text: &str) -> BTreeSet<&str> {
     let name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
-    let words = text.split(|c| !name(c));
-    words.filter(|word| word.starts_with("portico_") || word.contains(":portico_")).collect()
+    let ours = |word: &&str| {
+        let begun = ["portico_", "process_"].iter().any(|prefix| word.starts_with(prefix));
+        begun || word.contains(":portico_")
+    };
+    text.split(|c| !name(c)).filter(ours).collect()
 }
 
 /// The pairs in selectors: `reason=~"a|b"` is `reason` with `a` and with `b`.

@@ -127,7 +127,8 @@ def unseen(prometheus, dashboard):
     text = dashboard
     for group in ask(prometheus, "rules")["groups"]:
         text += " ".join(rule["query"] for rule in group["rules"] if rule["type"] == "recording")
-    names = [name for name in ask(prometheus, "label/__name__/values") if name.startswith("portico_")]
+    ours = ("portico_", "process_")
+    names = [name for name in ask(prometheus, "label/__name__/values") if name.startswith(ours)]
     without = [name for name in names if name not in text and not name.endswith(("_count", "_sum"))]
     print(f"{len(names)} names of metrics; without a panel: {', '.join(without) or 'none'}")
 
