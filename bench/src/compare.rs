@@ -11,6 +11,8 @@ mod envoy;
 mod chp;
 mod h2o;
 mod traefik;
+mod sozu;
+mod pingora;
 pub mod portico;
 pub mod measure;
 mod routes;

@@ -132,7 +132,7 @@ struct Weighed {
 
 #[derive(Args)]
 struct Laboratory {
-    /// Proxies to run, separated by commas; by default all but h2o and traefik.
+    /// Proxies to run, separated by commas; by default all but h2o, traefik, sozu and pingora.
     #[arg(long, value_delimiter = ',', value_name = "PROXY")]
     only: Vec<Kind>,
     /// The programs, by path or by name.

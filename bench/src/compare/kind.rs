@@ -19,13 +19,16 @@ pub enum Kind {
     Chp,
     H2o,
     Traefik,
+    Sozu,
+    /// A small proxy of ours, made of that library.
+    Pingora,
     /// No proxy: the backend itself. What a hop adds is told from it.
     #[value(skip)]
     Direct,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 9] = [
+    pub const ALL: [Kind; 11] = [
         Kind::PorticoUring,
         Kind::PorticoEpoll,
         Kind::Haproxy,
@@ -35,6 +38,8 @@ impl Kind {
         Kind::Chp,
         Kind::H2o,
         Kind::Traefik,
+        Kind::Sozu,
+        Kind::Pingora,
     ];
     /// Without those that are run on request.
     pub const DEFAULT: [Kind; 7] = [
@@ -58,6 +63,8 @@ impl Kind {
             Kind::Chp => "chp",
             Kind::H2o => "h2o",
             Kind::Traefik => "traefik",
+            Kind::Sozu => "sozu",
+            Kind::Pingora => "pingora",
             Kind::Direct => "no proxy",
         }
     }
@@ -96,6 +103,8 @@ impl Programs {
             Kind::Chp => self.tools.join("configurable-http-proxy/node_modules/.bin").join(CHP),
             Kind::H2o => "h2o".into(),
             Kind::Traefik => self.tools.join("traefik/traefik"),
+            Kind::Sozu => self.tools.join("sozu/bin/sozu"),
+            Kind::Pingora => self.tools.join("pingora/bin/portico-pingora"),
             Kind::Direct => std::env::current_exe().unwrap_or_default(),
         }
     }
@@ -133,7 +142,9 @@ const CHP: &str = "configurable-http-proxy";
 fn fix(kind: Kind) -> &'static str {
     match kind {
         Kind::PorticoUring | Kind::PorticoEpoll => "make build",
-        Kind::H2o | Kind::Traefik => "bench/tools/install.sh opponents-on-request",
+        Kind::H2o | Kind::Traefik | Kind::Sozu | Kind::Pingora => {
+            "bench/tools/install.sh opponents-on-request"
+        }
         _ => "bench/tools/install.sh opponents",
     }
 }

@@ -11,7 +11,7 @@ use anyhow::{Context, bail, ensure};
 use tempfile::TempDir;
 
 use super::kind::{Kind, Programs};
-use super::{chp, envoy, h2o, haproxy, nginx, portico, traefik};
+use super::{chp, envoy, h2o, haproxy, nginx, pingora, portico, sozu, traefik};
 use crate::load::tls::{self, Handshake};
 use crate::load::{Target, head, kernel};
 use crate::process::Running;
@@ -87,6 +87,8 @@ pub fn start_of<'a>(kind: Kind, options: &'a LabOptions) -> Start<'a> {
         }
         Kind::H2o => Box::new(move |site| h2o::start(&program, site)),
         Kind::Traefik => Box::new(move |site| traefik::start(&program, site)),
+        Kind::Sozu => Box::new(move |site| sozu::start(&program, site)),
+        Kind::Pingora => Box::new(move |site| pingora::start(&program, site)),
         Kind::Direct => Box::new(|_| bail!("the backend is there already")),
     };
     Start { name: kind.name().to_owned(), run }
