@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use portico_core::http::websocket::CLOSE_GOING_AWAY;
 use portico_core::limits;
 use portico_core::quota::Account;
 use portico_core::session::Timestamp;
@@ -312,9 +313,10 @@ impl Watches {
         }
     }
 
+    /// The worker ends.
     pub(crate) fn shut_down_all(&self) {
         for watch in self.all.borrow().iter().flatten() {
-            watch.shut_down();
+            watch.revoke(CLOSE_GOING_AWAY);
         }
     }
 }

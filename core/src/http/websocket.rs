@@ -39,6 +39,8 @@ enum Awaited {
     Payload,
 }
 
+/// The edge itself ends, and another may take over (RFC 6455 §7.4.1).
+pub const CLOSE_GOING_AWAY: u16 = 1001;
 /// The edge has taken back what the connection was opened with: 4000–4999 are for applications, and
 /// 4403 says what 403 says, so that a page does not try again (RFC 6455 §7.4.2).
 pub const CLOSE_FORBIDDEN: u16 = 4403;

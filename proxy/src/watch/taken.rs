@@ -1,6 +1,6 @@
-//! The end of a connection that may stay no longer, because what it was let in by was taken back or
-//! its quota is used up: at once, but for a WebSocket, which is told why behind the frame that is
-//! under way towards its client.
+//! The end of a connection that may stay no longer, because what it was let in by was taken back,
+//! its quota is used up, or the worker ends: at once, but for a WebSocket, which is told why behind
+//! the frame that is under way towards its client.
 
 use std::cell::Cell;
 
