@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes base images where none can be pulled: base.sh WHAT…, with Debian's debootstrap, as root.
-#   rust        the BASE of deploy/Containerfile, with the Rust toolchain of this machine
+#   rust        the BASE of deploy/Containerfile: Debian's Rust, with what compiles for arm64 on amd64;
+#               its packages come from where this machine's own do, which must have rustc-web
 #   debian      the same without Rust: enough where the binary is prebuilt (BINARY=prebuilt)
 #   redis       under the name that compose.split.yaml asks for
 #   prometheus  likewise
@@ -25,6 +26,39 @@ tree() {
   rm -rf "$1"/var/cache/apt/archives/*.deb "$1"/var/lib/apt/lists/*
 }
 
+# inside TREE COMMAND…: in the tree, with this machine's names and certificates for the downloads.
+inside() {
+  local tree=$1
+  shift
+  unshare --mount bash -euc '
+    for file in /etc/resolv.conf /etc/ssl/certs/ca-certificates.crt; do
+      if [[ ! -e $0$file ]]; then touch "$0$file"; fi
+      mount --bind "$file" "$0$file"
+    done
+    exec chroot "$0" env DEBIAN_FRONTEND=noninteractive "$@"
+  ' "$tree" "$@"
+}
+
+# with_rust TREE: Rust as Debian ships it to build its browsers with, newer than its `rustc`.
+with_rust() {
+  [[ -x $1/usr/bin/cargo ]] && return
+  say "Rust into $1"
+  cp -r /etc/apt/sources.list* "$1/etc/apt/"
+  local packages=(rustc-web cargo-web)
+  if [[ $(dpkg --print-architecture) == amd64 ]]; then
+    packages+=(libstd-rust-web-dev:arm64 gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
+  fi
+  {
+    inside "$1" dpkg --add-architecture arm64
+    inside "$1" apt-get -q update
+    inside "$1" apt-get -q install -y --no-install-recommends "${packages[@]}"
+  } >"$1.log" 2>&1 || {
+    tail -n 20 "$1.log" >&2
+    exit 69
+  }
+  rm -rf "$1"/var/cache/apt/archives/*.deb "$1"/var/lib/apt/lists/*
+}
+
 # import NAME FOLDER CHANGE…: the tree as an image.
 import() {
   local name=$1 folder=$2 changes=()
@@ -39,19 +73,14 @@ mkdir -p "$work"
 
 for what in "$@"; do
   case $what in
-    debian | rust)
+    debian)
       tree "$work/debian" gcc,libc6-dev,ca-certificates
       import localhost/portico-base:debian "$work/debian"
-      ;;&
-    debian) ;;
+      ;;
     rust)
-      toolchain=$(rustc --print sysroot)
-      mkdir -p "$work/debian/opt"
-      cp -a "$toolchain" "$work/debian/opt/rust"
-      rm -rf "$work/debian/opt/rust/share/doc"
-      import localhost/portico-base:rust "$work/debian" \
-        'ENV PATH=/opt/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
-      rm -rf "$work/debian/opt/rust"
+      tree "$work/rust" gcc,libc6-dev,ca-certificates
+      with_rust "$work/rust"
+      import localhost/portico-base:rust "$work/rust"
       ;;
     redis)
       tree "$work/redis" redis-server

@@ -44,6 +44,11 @@ if [[ $ENGINE == podman ]] && ! podman info >"$work/info.log" 2>&1; then
   exit 69
 fi
 
+if [[ $COMPOSE == podman-compose && $(podman-compose --version 2>&1) == *' 1.0.'* ]]; then
+  say "this podman-compose does not know networks with addresses; a newer: pip install podman-compose"
+  exit 69
+fi
+
 # shellcheck source=deploy/tests/steps.sh
 source "$root/deploy/tests/steps.sh"
 
