@@ -33,6 +33,8 @@ struct Inner {
     connection: RefCell<ServerConnection>,
     /// Held from encrypting until the records are sent.
     sending: Mutex<()>,
+    /// Records that were encrypted before all others.
+    unsent: Cell<Vec<u8>>,
     write_closed: Cell<bool>,
     /// The client has said `close_notify`, maybe in one receive with data before it.
     read_closed: Cell<bool>,
@@ -55,13 +57,14 @@ impl TlsStream {
         first: Option<Chunk>,
     ) -> Result<Self, HandshakeError> {
         let first = first.unwrap_or(Chunk::EMPTY);
-        let handshake::Done { mut connection, held, read_closed } =
+        let handshake::Done { mut connection, unsent, held, read_closed } =
             handshake::run(&socket, config, first).await?;
         connection.set_buffer_limit(Some(QUEUE_BYTES));
         Ok(Self(Rc::new(Inner {
             socket,
             connection: RefCell::new(connection),
             sending: Mutex::new(()),
+            unsent: Cell::new(unsent),
             write_closed: Cell::new(false),
             read_closed: Cell::new(read_closed),
             held: Cell::new(held),
@@ -172,7 +175,8 @@ impl Inner {
     /// letting go there is no await, so nothing that a receive adds is left behind.
     async fn flush(&self) -> io::Result<()> {
         loop {
-            let records = take_records(&mut self.connection.borrow_mut());
+            let mut records = self.unsent.take();
+            take_records(&mut self.connection.borrow_mut(), &mut records);
             if records.is_empty() {
                 return Ok(());
             }
@@ -220,12 +224,10 @@ fn take_plaintext(connection: &mut ServerConnection, follows: usize, plaintext: 
 }
 
 /// All records that are ready, one after the other.
-fn take_records(connection: &mut ServerConnection) -> Vec<u8> {
-    let mut records = Vec::new();
+fn take_records(connection: &mut ServerConnection, records: &mut Vec<u8>) {
     while connection.wants_write() {
-        connection.write_tls(&mut records).expect("writing to a vector does not fail");
+        connection.write_tls(records).expect("writing to a vector does not fail");
     }
-    records
 }
 
 /// The library shrinks its buffer at the beginning of a read. This is a read that brings nothing.

@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::Arc;
 
-use rustls::{ServerConfig, ServerConnection};
+use rustls::{ProtocolVersion, ServerConfig, ServerConnection};
 
 use super::{feed, take_records};
 use crate::io::{Chunk, Socket};
@@ -43,6 +43,8 @@ impl HandshakeError {
 /// A connection whose handshake is done.
 pub(super) struct Done {
     pub(super) connection: ServerConnection,
+    /// The session ticket. Nobody waits for it, so it goes with what is sent first.
+    pub(super) unsent: Vec<u8>,
     /// The ciphertext that the client sent right behind its last message.
     pub(super) held: Chunk,
     /// The client has ended its stream already: all that it says came in one packet with the end of
@@ -50,7 +52,7 @@ pub(super) struct Done {
     pub(super) read_closed: bool,
 }
 
-/// Until both sides are done and the session ticket is sent.
+/// Until both sides are done.
 pub(super) async fn run(
     socket: &Socket,
     config: Arc<ServerConfig>,
@@ -71,8 +73,15 @@ pub(super) async fn run(
         }
         begun = true;
         let done = advance(&mut connection, &mut records);
-        let answer = take_records(&mut connection);
-        if !answer.is_empty() {
+        let mut answer = Vec::new();
+        take_records(&mut connection, &mut answer);
+        // A client of TLS 1.2 waits for our last words.
+        let is_waited_for = !matches!(
+            (&done, connection.protocol_version()),
+            (Ok(Some(_)), Some(ProtocolVersion::TLSv1_3))
+        );
+        if is_waited_for && !answer.is_empty() {
+            let answer = std::mem::take(&mut answer);
             let sent = socket.send_at_once(answer).await.0;
             // What the client did wrong explains more than that it did not wait for the alert.
             if done.is_ok() {
@@ -80,7 +89,7 @@ pub(super) async fn run(
             }
         }
         if let Some(read_closed) = done.map_err(HandshakeError::Tls)? {
-            return Ok(Done { connection, held: records, read_closed });
+            return Ok(Done { connection, unsent: answer, held: records, read_closed });
         }
     }
 }
