@@ -148,11 +148,12 @@ impl UringSocket {
             match received {
                 Ok(chunk) => return Poll::Ready(Ok(self.received(chunk))),
                 Err(e) if is_transient(&e) => {}
-                // All provided buffers are held by connections that wait to send: this one takes
-                // its own, so that nobody starves behind slow readers.
                 Err(e) if e.raw_os_error() == Some(libc::ENOBUFS) => {
-                    self.ring.buffers().note_exhausted();
-                    *state = Receiving::Waiting(self.poll_entry(libc::POLLIN));
+                    // Where all are held by connections that wait to send, this one takes its own,
+                    // so that nobody starves behind slow readers.
+                    if !self.ring.buffers().found_none() {
+                        *state = Receiving::Waiting(self.poll_entry(libc::POLLIN));
+                    }
                 }
                 Err(e) => return Poll::Ready(Err(e)),
             }

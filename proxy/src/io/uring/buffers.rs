@@ -1,6 +1,7 @@
 //! The provided buffers of a ring (IORING_REGISTER_PBUF_RING, Linux 5.19): one mapping of equal
 //! buffers that the kernel picks from when bytes arrive, so that a connection that waits holds
-//! none.
+//! none. The kernel takes them in turn, so it is given no more than are needed at one time: all
+//! that it has go through the processor's caches, and their first pages stay in memory.
 //!
 //! Where registering fails (older kernels) receives use a buffer from the heap instead.
 
@@ -16,6 +17,10 @@ use portico_core::limits::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS_PER_WORKER};
 pub(super) const GROUP: u16 = 0;
 
 const COUNT: u16 = RECEIVE_BUFFERS_PER_WORKER as u16;
+/// As many as it is given to begin with.
+pub(super) const FIRST: u16 = 64;
+/// When it has less left, it is given as many more: what comes all together should find enough.
+const LOW: u16 = 16;
 /// From one buffer to the next. Small messages touch the first lines of each buffer only: a power
 /// of two would put those of all buffers into a few sets of the processor's caches.
 const STRIDE: usize = RECEIVE_BUFFER_BYTES + 2 * 64;
@@ -48,6 +53,10 @@ pub(super) struct BufferRing {
     memory: Mapping,
     tail: Cell<u16>,
     registered: bool,
+    /// How many are in use, here or in the kernel's hands: the first so many.
+    used: Cell<u16>,
+    /// How many the kernel has, as far as it has told.
+    left: Cell<u16>,
     /// The kernel knows receives that go on, and their bound.
     can_arrive: Cell<bool>,
     exhausted: Cell<u64>,
@@ -73,12 +82,14 @@ impl BufferRing {
             memory,
             tail: Cell::new(0),
             registered,
+            used: Cell::new(0),
+            left: Cell::new(0),
             can_arrive: Cell::new(registered),
             exhausted: Cell::new(0),
             crowded: Cell::new(0),
         };
         if registered {
-            (0..COUNT).for_each(|id| ring.give(id));
+            ring.give_more(FIRST);
         }
         Ok(Rc::new(ring))
     }
@@ -104,8 +115,42 @@ impl BufferRing {
         self.can_arrive.set(false);
     }
 
-    /// A receive found no buffer.
-    pub(super) fn note_exhausted(&self) {
+    /// The kernel has filled one.
+    pub(super) fn picked(&self) {
+        self.left.set(self.left.get() - 1);
+        if self.left.get() < LOW {
+            self.give_more(LOW);
+        }
+    }
+
+    /// A receive found no buffer. Whether the next one may find one, because there are more than
+    /// were used so far.
+    pub(super) fn found_none(&self) -> bool {
+        let used = self.used.get();
+        if used == COUNT {
+            self.note_exhausted();
+            return false;
+        }
+        if self.left.get() == 0 {
+            self.give_more(used);
+        }
+        true
+    }
+
+    /// How many were ever needed at one time, about.
+    #[cfg(test)]
+    pub(super) fn used(&self) -> u16 {
+        self.used.get()
+    }
+
+    fn give_more(&self, count: u16) {
+        let used = self.used.get();
+        let more = COUNT.min(used + count);
+        self.used.set(more);
+        (used..more).for_each(|id| self.give(id));
+    }
+
+    fn note_exhausted(&self) {
         self.exhausted.set(self.exhausted.get() + 1);
         self.crowded.set(CROWDED_LOOKS);
     }
@@ -123,6 +168,7 @@ impl BufferRing {
     }
 
     fn give(&self, id: u16) {
+        self.left.set(self.left.get() + 1);
         let tail = self.tail.get();
         let slot = usize::from(tail % COUNT);
         let address = self.memory.at(usize::from(id) * STRIDE);

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use io_uring::cqueue;
+use portico_core::limits::RECEIVE_BUFFER_BYTES;
 
 use super::super::chunk::Chunk;
 use super::buffers::BufferRing;
@@ -29,6 +30,9 @@ enum Operation {
     Dropped(#[expect(dead_code, reason = "held for the kernel, not for us")] Box<dyn Any>),
 }
 
+/// An idle connection keeps one.
+const _: () = assert!(size_of::<Operation>() <= 32);
+
 /// What a completion says: bytes or an error, and flags.
 #[derive(Clone, Copy)]
 pub(in crate::io) struct Completed {
@@ -47,13 +51,24 @@ impl Completed {
 #[derive(Default)]
 struct Arriving {
     waker: Option<Waker>,
-    first: Option<(u16, u32)>,
+    first: Option<First>,
+    /// There is none, as a rule, and every socket has this.
+    rest: Option<Box<Rest>>,
+}
+
+/// The buffer that came first, and how many bytes are in it, of which there is one at least.
+struct First {
+    buffer: u16,
+    bytes_less_one: u16,
+}
+
+const _: () = assert!(RECEIVE_BUFFER_BYTES - 1 <= u16::MAX as usize);
+
+/// What there is to say of a receive that is ahead of who asks, or about to be over.
+#[derive(Default)]
+struct Rest {
     /// Copies, so that who does not keep up holds one of the shared buffers at most.
-    #[expect(
-        clippy::box_collection,
-        reason = "there is none, as a rule, and every socket has this"
-    )]
-    more: Option<Box<VecDeque<Chunk>>>,
+    more: VecDeque<Chunk>,
     /// Comes after all that arrived: nothing, or an error's number.
     end: Option<i32>,
     is_stopped: bool,
@@ -96,6 +111,9 @@ impl Operations {
 
     pub(super) fn completed(&mut self, completion: &cqueue::Entry) -> Then {
         let completed = Completed { result: completion.result(), flags: completion.flags() };
+        if cqueue::buffer_select(completed.flags).is_some() {
+            self.buffers.picked();
+        }
         // Cancellations have no key: what became of them is told by what they cancel.
         let Ok(key) = u32::try_from(completion.user_data()) else { return Then::Nothing };
         let is_over = !cqueue::more(completed.flags);
@@ -136,14 +154,14 @@ impl Operations {
         if let Some(chunk) = arriving.next(&self.buffers) {
             return Poll::Ready(Arrival::Bytes(chunk));
         }
-        let Some(end) = arriving.end else { return wait(&mut arriving.waker, context) };
+        let Some(end) = arriving.end() else { return wait(&mut arriving.waker, context) };
         self.remove(key);
         Poll::Ready(Arrival::End(end))
     }
 
     pub(super) fn has_arrived(&self, key: u32) -> bool {
         match &self.slots[key as usize] {
-            Operation::Arriving(arriving) => arriving.first.is_some() || arriving.more.is_some(),
+            Operation::Arriving(arriving) => !arriving.is_empty(),
             _ => false,
         }
     }
@@ -152,7 +170,8 @@ impl Operations {
     pub(super) fn stop(&mut self, key: u32) -> bool {
         match &mut self.slots[key as usize] {
             Operation::Arriving(arriving) => {
-                arriving.end.is_none() && !mem::replace(&mut arriving.is_stopped, true)
+                let rest = arriving.rest.get_or_insert_default();
+                rest.end.is_none() && !mem::replace(&mut rest.is_stopped, true)
             }
             _ => false,
         }
@@ -167,7 +186,7 @@ impl Operations {
             }
             Operation::Arriving(arriving) => {
                 while arriving.next(&self.buffers).is_some() {}
-                match arriving.end {
+                match arriving.end() {
                     Some(_) => self.remove(key),
                     None => self.slots[key as usize] = Operation::Dropped(Box::new(data)),
                 }
@@ -196,38 +215,42 @@ impl Arriving {
         let buffer = cqueue::buffer_select(completed.flags);
         // Where buffers are short, nobody keeps one for later.
         let may_hold = self.waker.is_some() || !buffers.is_crowded();
-        let is_next = self.first.is_none() && self.more.is_none();
         match (u32::try_from(completed.result), buffer) {
-            (Ok(length @ 1..), Some(id)) if is_next && may_hold => {
-                self.first = Some((id, length));
+            (Ok(length @ 1..), Some(buffer)) if self.is_empty() && may_hold => {
+                self.first = Some(First { buffer, bytes_less_one: (length - 1) as u16 });
             }
             (Ok(length @ 1..), Some(id)) => {
                 let chunk = Chunk::from_ring(buffers.take(id), length as usize);
-                self.more.get_or_insert_default().push_back(Chunk::from(chunk.to_vec()));
+                self.rest.get_or_insert_default().more.push_back(Chunk::from(chunk.to_vec()));
             }
             _ => give_back(completed, buffers),
         }
         if !cqueue::more(completed.flags) {
             // At its bound it is over with bytes, which is no end of the stream: it begins again.
-            self.end = Some(if completed.result > 0 { -libc::EAGAIN } else { completed.result });
+            let end = if completed.result > 0 { -libc::EAGAIN } else { completed.result };
+            self.rest.get_or_insert_default().end = Some(end);
         }
-        match self.waker.take() {
-            Some(waker) => Then::Wake(waker),
-            None if self.more.is_some() && self.end.is_none() => Then::Stop(key),
-            None => Then::Nothing,
+        match (self.waker.take(), &self.rest) {
+            (Some(waker), _) => Then::Wake(waker),
+            (None, Some(rest)) if !rest.more.is_empty() && rest.end.is_none() => Then::Stop(key),
+            (None, _) => Then::Nothing,
         }
     }
 
     fn next(&mut self, buffers: &Rc<BufferRing>) -> Option<Chunk> {
-        if let Some((id, length)) = self.first.take() {
-            return Some(Chunk::from_ring(buffers.take(id), length as usize));
+        if let Some(First { buffer, bytes_less_one }) = self.first.take() {
+            let length = usize::from(bytes_less_one) + 1;
+            return Some(Chunk::from_ring(buffers.take(buffer), length));
         }
-        let more = self.more.as_mut()?;
-        let next = more.pop_front();
-        if more.is_empty() {
-            self.more = None;
-        }
-        next
+        self.rest.as_mut()?.more.pop_front()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.first.is_none() && self.rest.as_ref().is_none_or(|rest| rest.more.is_empty())
+    }
+
+    fn end(&self) -> Option<i32> {
+        self.rest.as_ref()?.end
     }
 }
 

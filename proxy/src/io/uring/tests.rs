@@ -7,6 +7,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
+use super::super::driver::Kind;
 use super::super::{Driver, EventLoop, Peek, RecvState, Socket};
 use super::*;
 
@@ -111,6 +112,48 @@ fn who_does_not_ask_is_sent_no_more_than_a_bound() {
         assert_eq!(driver.take_exhausted(), 0, "it holds all buffers");
         assert!(receive(&socket, all).await == pattern(all));
         sending.join().expect("no panic").expect("all was sent");
+    });
+}
+
+/// What the kernel was given goes round through memory and caches.
+#[test]
+fn the_kernel_gets_as_many_buffers_as_are_held_at_once() {
+    on_a_ring(async |driver, socket, mut peer| {
+        let used = || match &driver.0 {
+            Kind::Uring(ring) => ring.buffers().used(),
+            Kind::Epoll => unreachable!("it is on a ring"),
+        };
+        for _ in 0..100 {
+            converse(&socket, &mut peer).await;
+        }
+        assert_eq!(used(), buffers::FIRST);
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let mut others = Vec::new();
+        for _ in 0..2 * buffers::FIRST {
+            let socket = Socket::connect(&driver, address).expect("a socket");
+            socket.connected().await.expect("the listener accepts");
+            let (mut peer, _) = listener.accept().expect("a connection");
+            peer.write_all(b"x").expect("it can be sent");
+            others.push((socket, peer));
+        }
+        let mut held = Vec::new();
+        // All ask before the kernel is asked.
+        let mut receives: Vec<_> = others.iter().map(|(socket, _)| socket.recv()).collect();
+        poll_fn(|context| {
+            receives.retain_mut(|receive| match Pin::new(receive).poll(context) {
+                Poll::Ready(chunk) => {
+                    held.push(chunk.expect("the peer has sent"));
+                    false
+                }
+                Poll::Pending => true,
+            });
+            if receives.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        assert!(held.iter().all(|chunk| **chunk == *b"x"));
+        assert!(used() >= 2 * buffers::FIRST, "{} are used", used());
+        assert_eq!(driver.take_exhausted(), 0);
     });
 }
 
