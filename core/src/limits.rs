@@ -141,7 +141,7 @@ pub const CONNECT_BACKOFF: Duration = Duration::from_millis(250);
 /// among the tools that we serve.
 pub const UPSTREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 /// Idle pooled connections per upstream address and worker.
-pub const UPSTREAM_IDLE_PER_ADDRESS_MAX: usize = 1024;
+pub const UPSTREAM_IDLE_PER_ADDRESS_MAX: usize = 4096;
 /// Idle pooled connections of a worker to all upstreams together, fewer where the process may open
 /// few files: one client that walks over many sessions leaves one behind for each. Enough for a
 /// thousand sessions that are newly opened each second.
