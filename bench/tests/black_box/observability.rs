@@ -127,9 +127,10 @@ fn the_process_is_in_the_metrics_by_the_names_that_all_use(io: Io) {
     assert!(metric("process_threads") > metric("portico_workers"));
     assert!(metric("process_max_fds") >= metric("portico_connections_max"));
     let open = metric("process_open_fds");
-    let clients: Vec<Client> = (0..8).map(|_| world.client()).collect();
-    world.expect_metric("portico_connections_open", "", 8.0);
-    assert!(metric("process_open_fds") >= open + 8.0, "{open} before {}", clients.len());
+    let clients: Vec<Client> = (0..64).map(|_| world.client()).collect();
+    world.expect_metric("portico_connections_open", "", 64.0);
+    // Others of the process come and go meanwhile, such as those of a start or of these questions.
+    assert!(metric("process_open_fds") >= open + 48.0, "{open} before {}", clients.len());
     let busy = |spent: f64| (spent > 0.0).then_some(());
     eventually("time on processors is told", || busy(metric("process_cpu_seconds_total")));
 }
