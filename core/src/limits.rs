@@ -140,7 +140,8 @@ pub const CONNECT_BACKOFF: Duration = Duration::from_millis(250);
 /// An idle pooled upstream connection: below the 5 s of Node's default keep-alive, the shortest
 /// among the tools that we serve.
 pub const UPSTREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
-/// Idle pooled connections per upstream address and worker.
+/// Idle pooled connections per upstream address and worker: with fewer, that many clients of one
+/// session would have connections opened and closed all the time.
 pub const UPSTREAM_IDLE_PER_ADDRESS_MAX: usize = 4096;
 /// Idle pooled connections of a worker to all upstreams together, fewer where the process may open
 /// few files: one client that walks over many sessions leaves one behind for each. Enough for a

@@ -131,9 +131,8 @@ impl BufferRing {
             self.note_exhausted();
             return false;
         }
-        if self.left.get() == 0 {
-            self.give_more(used);
-        }
+        // One more at least, so that asking again comes to an end.
+        self.give_more(if self.left.get() == 0 { used } else { 1 });
         true
     }
 
