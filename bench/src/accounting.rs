@@ -11,8 +11,8 @@ use crate::compare::kind::Kind;
 use crate::compare::lab::{Lab, LabOptions, Start};
 use crate::compare::measure::{Timing, measure as measure_once};
 use crate::compare::portico;
-use crate::compare::results::replace_section;
 use crate::compare::summary::Spread;
+use crate::section;
 
 pub struct Options {
     pub lab: LabOptions,
@@ -96,5 +96,5 @@ pub fn write(directory: &Path, table: &str, facts: &str) -> anyhow::Result<()> {
         "The same binary with `accounting.source` off and on, on one core in turns; a ratio of \
          each pair.\n\n{table}\n{facts}\n"
     );
-    replace_section(directory, "What accounting costs", &report)
+    section::replace(directory, "What accounting costs", &report)
 }

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use nix::sys::socket::Backlog;
 
-use crate::load::connection::{Fault, SCRATCH_BYTES};
+use crate::load::connection::SCRATCH_BYTES;
 use crate::load::head;
 use crate::load::kernel::{self, Poll};
+use crate::load::stream::Fault;
 use crate::load::stream::{receive_some, send_some};
 
 /// What a plain GET gets.

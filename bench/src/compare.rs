@@ -4,7 +4,7 @@
 pub mod case;
 pub mod recording;
 pub mod kind;
-pub mod lab;
+pub mod site;
 mod haproxy;
 mod nginx;
 mod envoy;
@@ -14,7 +14,9 @@ mod traefik;
 mod sozu;
 mod pingora;
 pub mod portico;
+pub mod lab;
 pub mod measure;
+pub mod findings;
 mod routes;
 pub mod summary;
 pub mod goals;
@@ -24,48 +26,15 @@ mod tables;
 mod json;
 mod plot;
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::bail;
 
 use crate::load::kernel;
 use case::Case;
-use kind::Kind;
-use lab::{Lab, LabOptions};
-use measure::{Sample, Timing, measure};
-
-pub struct Options {
-    pub lab: LabOptions,
-    pub cases: Vec<Case>,
-    pub repetitions: usize,
-    pub timing: Timing,
-    /// Where `RESULTS.md`, `results.json` and `plots/` go; nothing is written without it.
-    pub output: Option<PathBuf>,
-    /// As the user typed it, for the results.
-    pub command: String,
-}
-
-/// What came of a run.
-#[derive(Default)]
-pub struct Findings {
-    pub samples: Vec<Sample>,
-    pub gaps: Vec<Gap>,
-    /// Cases that could not be run.
-    pub failures: Vec<String>,
-    /// What each program says of its version.
-    pub versions: BTreeMap<Kind, String>,
-    pub took: Duration,
-}
-
-/// A case that a proxy has no figure for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gap {
-    pub kind: Kind,
-    pub case: Case,
-    pub why: String,
-}
+use findings::{Findings, Options};
+use lab::Lab;
+use measure::measure;
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
     options.lab.programs.check(&options.lab.kinds)?;
@@ -158,26 +127,4 @@ fn take_turn(
         Err(error) => findings.gap(kind, case, format!("{error:#}")),
     }
     Ok(())
-}
-
-impl Findings {
-    fn keep(&mut self, sample: Sample) {
-        sample.announce();
-        self.samples.push(sample);
-    }
-
-    fn gap(&mut self, kind: Kind, case: Case, why: String) {
-        println!("{:<13} {:<14} left out: {why}", case.name(), kind.name());
-        self.samples.retain(|sample| (sample.kind, sample.case) != (kind, case));
-        if kind.is_ours() {
-            self.failures.push(format!("{} on {}: {why}", case.name(), kind.name()));
-        }
-        self.gaps.push(Gap { kind, case, why });
-    }
-
-    fn note_versions(&mut self, lab: &Lab) {
-        for subject in &lab.subjects {
-            self.versions.entry(subject.kind).or_insert_with(|| subject.version.clone());
-        }
-    }
 }

@@ -3,6 +3,7 @@
 
 pub mod world;
 pub mod backend;
+pub mod section;
 pub mod compare;
 pub mod load;
 pub mod record;

@@ -353,7 +353,7 @@ impl Laboratory {
 }
 
 impl Compare {
-    fn options(self) -> compare::Options {
+    fn options(self) -> compare::findings::Options {
         let whole = !self.quick && self.case.is_empty() && self.laboratory.only.is_empty();
         let arguments: Vec<String> = std::env::args().skip(1).collect();
         let seconds = |full: f64, quick: f64| {
@@ -364,7 +364,7 @@ impl Compare {
             (true, false) => Case::ALL.to_vec(),
             (true, true) => Case::ALL.into_iter().filter(|case| *case != Case::Routes1m).collect(),
         };
-        compare::Options {
+        compare::findings::Options {
             repetitions: if self.quick { 1 } else { self.repetitions.max(1) },
             timing: Timing {
                 warm_up: seconds(self.warm_up_seconds, 0.3),

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
-use crate::compare::lab::exchange;
-use crate::compare::results::replace_section;
+use crate::compare::site::exchange;
 use crate::load::{head, kernel};
+use crate::section;
 use crate::world::api::api_request;
 use crate::world::client::Client;
 use crate::world::fleet::Member;
@@ -138,5 +138,5 @@ fn session(id: &str, upstream: &str) -> Value {
 }
 
 pub fn write(directory: &Path, report: &str, facts: &str) -> anyhow::Result<()> {
-    replace_section(directory, "A new session becomes routable", &format!("{report}\n{facts}\n"))
+    section::replace(directory, "A new session becomes routable", &format!("{report}\n{facts}\n"))
 }

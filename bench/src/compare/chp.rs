@@ -9,7 +9,7 @@ use anyhow::ensure;
 use serde_json::json;
 
 use super::kind::Kind;
-use super::lab::{OPPONENT_HOST, Site, Subject, exchange, version};
+use super::site::{OPPONENT_HOST, Site, Subject, exchange, version};
 use crate::port::free_address;
 use crate::process::Running;
 

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::kind::Kind;
-use super::lab::{OPPONENT_HOST, Site, Subject, version};
+use super::site::{OPPONENT_HOST, Site, Subject, version};
 use crate::port::free_address;
 
 /// What may be open at once, where Envoy's own default would refuse the larger cases.

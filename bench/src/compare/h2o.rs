@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::kind::Kind;
-use super::lab::{OPPONENT_HOST, Site, Subject, version};
+use super::site::{OPPONENT_HOST, Site, Subject, version};
 use crate::port::free_address;
 
 pub fn start(program: &Path, site: &Site) -> anyhow::Result<Subject> {

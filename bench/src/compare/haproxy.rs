@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::kind::Kind;
-use super::lab::{OPPONENT_HOST, Site, Subject, version};
+use super::site::{OPPONENT_HOST, Site, Subject, version};
 use crate::port::free_address;
 
 pub fn start(program: &Path, kind: Kind, site: &Site) -> anyhow::Result<Subject> {

@@ -3,11 +3,11 @@
 
 use serde_json::{Map, Value, json};
 
+use super::findings::{Findings, Gap, Options};
 use super::goals::GOALS;
 use super::machine::Facts;
 use super::measure::{Load, Sample};
 use super::summary::{LoadRow, Row, Spread};
-use super::{Findings, Gap, Options};
 
 pub fn record(options: &Options, facts: &Facts, rows: &[Row], findings: &Findings) -> Value {
     let versions: Map<_, _> =

@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use super::kind::Kind;
-use super::lab::{Site, Subject, exchange, version};
+use super::site::{Site, Subject, exchange, version};
 use crate::load::head;
 use crate::port::free_address;
 use crate::routable;

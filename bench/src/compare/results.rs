@@ -7,11 +7,13 @@ use std::path::Path;
 
 use anyhow::Context;
 
+use super::findings::{Findings, Options};
 use super::machine::Facts;
 use super::measure::Sample;
 use super::recording::Recording;
 use super::summary::Row;
-use super::{Findings, Options, goals, json, plot, tables};
+use super::{goals, json, plot, tables};
+use crate::section;
 
 pub fn write(
     directory: &Path,
@@ -29,7 +31,7 @@ pub fn write(
     }
     let path = directory.join("RESULTS.md");
     let older = fs::read_to_string(&path).unwrap_or_default();
-    let text = document(options, facts, rows, findings) + other_sections(&older);
+    let text = document(options, facts, rows, findings) + section::others(&older);
     put(&path, &text)?;
     let record = json::record(options, facts, rows, findings);
     put(&directory.join("results.json"), &json::text(&record))?;
@@ -39,24 +41,6 @@ pub fn write(
 
 fn put(path: &Path, text: &str) -> anyhow::Result<()> {
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// What other runs wrote behind the comparison.
-fn other_sections(document: &str) -> &str {
-    document.find("\n# ").map_or("", |at| &document[at..])
-}
-
-/// Puts a report of another run behind the comparison, in place of an older one with its heading.
-pub fn replace_section(directory: &Path, heading: &str, report: &str) -> anyhow::Result<()> {
-    let path = directory.join("RESULTS.md");
-    let mut text = fs::read_to_string(&path).unwrap_or_default();
-    let heading = format!("\n# {heading}\n");
-    if let Some(at) = text.find(&heading) {
-        let end = text[at + 1..].find("\n# ").map_or(text.len(), |next| at + 1 + next);
-        text.replace_range(at..end, "");
-    }
-    let _ = write!(text, "{heading}\n{report}");
-    put(&path, &text)
 }
 
 fn document(options: &Options, facts: &Facts, rows: &[Row], findings: &Findings) -> String {
@@ -117,26 +101,6 @@ fn capital(title: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_new_comparison_keeps_what_other_runs_wrote() {
-        let older = "# Side by side\n\n## Goals\n\ntext\n\n# Another\n\nits text\n";
-        assert_eq!(other_sections(older), "\n# Another\n\nits text\n");
-        assert_eq!(other_sections("# Side by side\n\n## Goals\n"), "");
-    }
-
-    #[test]
-    fn a_section_takes_the_place_of_its_older_self() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("RESULTS.md");
-        fs::write(&path, "# Side by side\n\nx\n").unwrap();
-        for text in ["one\n", "two\n"] {
-            replace_section(directory.path(), "First", text).unwrap();
-            replace_section(directory.path(), "Second", text).unwrap();
-        }
-        let text = fs::read_to_string(&path).unwrap();
-        assert_eq!(text, "# Side by side\n\nx\n\n# First\n\ntwo\n\n# Second\n\ntwo\n");
-    }
 
     #[test]
     fn a_title_begins_with_a_capital() {

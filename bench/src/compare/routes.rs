@@ -4,10 +4,11 @@
 use anyhow::bail;
 
 use super::case::Case;
+use super::findings::{Findings, Options};
 use super::kind::Kind;
 use super::lab::{Lab, Start};
 use super::measure::measure;
-use super::{Findings, Options, portico};
+use super::portico;
 use crate::load::kernel;
 
 /// All cases of `options` that are about routes. One back end does: a lookup knows nothing of io.

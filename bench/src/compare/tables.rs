@@ -3,8 +3,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::Gap;
 use super::case::Case;
+use super::findings::Gap;
 use super::kind::Kind;
 use super::summary::Row;
 

@@ -1,8 +1,8 @@
 //! An answer as it arrives: a head with a length, and as many bytes as it says. It must not know
 //! how they are sent.
 
-use super::connection::Fault;
 use super::head;
+use super::stream::Fault;
 use crate::backend::{BODY, FILLER_BYTE};
 
 /// What the backend is asked for, and so what has to come.

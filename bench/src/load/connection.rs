@@ -1,16 +1,13 @@
 //! What one connection of a closed loop does between two readiness events, and what the run tells
 //! it. It must not know how readiness is found.
 
-use std::io;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::latency::Latency;
-use super::stream::Stream;
+use super::stream::{Fault, Stream};
 
 /// Room for the largest message with its head, so that one read drains a socket.
 pub const SCRATCH_BYTES: usize = 64 * 1024;
-/// A proxy that needs longer to take a connection on loopback is not working.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A kind of load, seen from one connection.
 pub trait Dialogue {
@@ -33,17 +30,6 @@ pub enum Next {
     Stay,
     /// It has served: a new one takes its place.
     Renew,
-}
-
-/// Why a connection was given up.
-#[derive(Debug, thiserror::Error)]
-pub enum Fault {
-    #[error("the proxy closed the connection")]
-    Closed,
-    #[error("socket: {0}")]
-    Socket(#[from] io::Error),
-    #[error("wrong answer: {0}")]
-    Answer(String),
 }
 
 /// What is counted, in the measuring window only.

@@ -4,9 +4,9 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::connection::{Dialogue, Fault, Next, Tally};
+use super::connection::{Dialogue, Next, Tally};
 use super::engine::{self, Outcome};
-use super::stream::Stream;
+use super::stream::{Fault, Stream};
 use super::{Edge, Plan, head};
 
 /// Messages start at different places of the pattern, so that bytes of another connection or of

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 
-use super::connection::{Dialogue, Fault, Next, SCRATCH_BYTES, Tally};
+use super::connection::{Dialogue, Next, SCRATCH_BYTES, Tally};
 use super::kernel::{self, Poll};
 use super::latency::Latency;
-use super::stream::Stream;
+use super::stream::{Fault, Stream};
 use super::{Edge, Plan};
 
 /// A run with more broken connections than this measures nothing but its own reconnecting.

@@ -7,9 +7,9 @@ use std::time::Instant;
 use rustls::HandshakeKind;
 
 use super::answer::{Answer, Expected};
-use super::connection::{Dialogue, Fault, Next, Tally};
+use super::connection::{Dialogue, Next, Tally};
 use super::engine::{self, Outcome};
-use super::stream::Stream;
+use super::stream::{Fault, Stream};
 use super::{Edge, Plan, Target, head};
 
 /// A request and what has to come of it.

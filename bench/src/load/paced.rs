@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 
 use super::answer::Answer;
-use super::connection::{Fault, SCRATCH_BYTES, Tally};
+use super::connection::{SCRATCH_BYTES, Tally};
 use super::engine::{Faults, Outcome};
 use super::fetch::Step;
 use super::kernel::{self, Poll, Punctual};
-use super::stream::Stream;
+use super::stream::{Fault, Stream};
 use super::{Edge, Plan};
 
 /// The loop looks up at least so often.

@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -13,11 +14,23 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, HandshakeKind};
 
 use super::Target;
-use super::connection::{CONNECT_TIMEOUT, Fault};
 
+/// A proxy that needs longer to take a connection on loopback is not working.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections that come and go leave from so many loopback addresses in turn: their ports wait
 /// for a minute (TIME_WAIT), and one address has 28,000 of them.
 const SOURCES: usize = 200;
+
+/// Why a connection was given up.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    #[error("the proxy closed the connection")]
+    Closed,
+    #[error("socket: {0}")]
+    Socket(#[from] io::Error),
+    #[error("wrong answer: {0}")]
+    Answer(String),
+}
 
 pub struct Stream {
     socket: TcpStream,

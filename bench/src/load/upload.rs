@@ -5,9 +5,9 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::answer::{Answer, Expected};
-use super::connection::{Dialogue, Fault, Next, Tally};
+use super::connection::{Dialogue, Next, Tally};
 use super::engine::{self, Outcome};
-use super::stream::Stream;
+use super::stream::{Fault, Stream};
 use super::{Edge, Plan, head};
 use crate::backend::FILLER;
 

@@ -5,7 +5,7 @@ use std::ops::Deref;
 
 use portico_core::limits;
 
-use super::uring::RingBuffer;
+use super::uring::buffers::RingBuffer;
 
 /// Bytes from one receive. Gives its buffer back when dropped.
 pub(crate) struct Chunk {

@@ -18,11 +18,10 @@ use portico_core::limits::RECEIVE_BUFFER_BYTES;
 
 use super::chunk::{self, Chunk, StableBytes};
 
-mod buffers;
+pub(super) mod buffers;
 mod operations;
 mod ring;
 
-pub(super) use buffers::RingBuffer;
 use operations::Arrival;
 use ring::InFlight;
 pub(super) use ring::Ring;
