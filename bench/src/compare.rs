@@ -81,7 +81,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 /// no figure.
 fn run_case(options: &Options, case: Case, findings: &mut Findings) -> anyhow::Result<()> {
     let mut lab = Lab::open(&options.lab, &options.lab.kinds)?;
-    for repetition in 0..options.repetitions {
+    for repetition in 0..options.repetitions * case.repetitions() {
         if case.unit().is_memory() && repetition > 0 {
             // Memory that was used once is rarely given back.
             drop(lab);

@@ -23,7 +23,7 @@ pub fn run(options: &Options, findings: &mut Findings) -> anyhow::Result<()> {
     let starts: Vec<Start<'_>> =
         cases.iter().map(|(case, routes)| start(&program, kind, *case, *routes)).collect();
     let mut lab = Lab::with(&options.lab, &starts)?;
-    for repetition in 0..options.repetitions {
+    for repetition in 0..options.repetitions * Case::Routes1.repetitions() {
         for turn in 0..cases.len() {
             lab.check()?;
             let index = (turn + repetition) % cases.len();
