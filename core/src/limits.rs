@@ -1,6 +1,7 @@
 //! Every bound of the product, with its reason, in one place, proven against each other at compile
 //! time. A bound that bites has a metric: `portico_limit_reached_total{limit}`.
 
+mod access;
 mod accounting;
 mod quotas;
 mod telling;
@@ -8,6 +9,7 @@ mod usage;
 
 use std::time::Duration;
 
+pub use access::*;
 pub use accounting::*;
 pub use quotas::*;
 pub use telling::*;
@@ -31,16 +33,6 @@ pub const REASON_BYTES_MAX: usize = 512;
 
 /// Users that a session names: a team; larger circles are workspaces.
 pub const ALLOWED_USERS_MAX: usize = 100;
-/// A signed token, in a cookie (browsers keep 4,096 bytes of one with its name) or a URL.
-pub const ACCESS_TOKEN_BYTES_MAX: usize = 3_800;
-/// Workspaces that a sign-in carries in its cookie, their names together within the bound above.
-pub const LOGIN_WORKSPACES_MAX: usize = 64;
-pub const LOGIN_WORKSPACES_BYTES_MAX: usize = 2_400;
-/// Clocks of replicas may differ by so much; beyond it a token is of the future.
-pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(60);
-/// A grant that is not used for so long is over. Renewed with every use, so that only who is away
-/// notices, and who signs in again at the platform without being asked.
-pub const GRANT_LIFETIME_DEFAULT: Duration = Duration::from_secs(15 * 60);
 
 /// A request to Portico's own pages: forms and tokens; and how long its body may take.
 pub const EDGE_BODY_BYTES_MAX: usize = 64 * 1024;

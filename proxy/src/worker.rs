@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::Cache;
 use ipnet::IpNet;
-use portico_core::access::Gate;
+use portico_core::access::{Gate, Proven};
 use portico_core::domain::{Domains, Scheme};
 use portico_core::limits;
 use portico_core::network::UpstreamNetworks;
@@ -67,6 +67,8 @@ pub(crate) struct Worker {
     pub(crate) pool: Pool,
     pub(crate) watches: Rc<Watches>,
     pub(crate) last_errors: LastErrors,
+    /// What admission need not prove again.
+    pub(crate) proven: Proven,
     table: RefCell<Cache<SharedTable, Arc<RouteTable>>>,
     texts: RefCell<Vec<Vec<u8>>>,
     draining_since: Cell<Option<Tick>>,
@@ -118,6 +120,7 @@ pub(crate) async fn run(
         pool: Pool::new(upstream_idle_max),
         watches: Watches::new(),
         last_errors: LastErrors::default(),
+        proven: Proven::new(limits::PROVEN_GRANTS_PER_WORKER),
         texts: RefCell::default(),
         draining_since: Cell::new(None),
         takings: Cell::new(0),

@@ -4,7 +4,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use portico_core::access::{Gate, Grant, Key, KeyId};
+use portico_core::access::{Gate, Grant, Key, KeyId, Proven};
 use portico_core::domain::{Domains, Scheme};
 use portico_core::http::client::Client;
 use portico_core::http::decide::{Decision, Install, decide};
@@ -22,12 +22,15 @@ fn decisions(criterion: &mut Criterion) {
     let other = Key::new(KeyId(1), [8; 32], Timestamp(0));
     let bad = vec![cookie(&grant(&session, 1), &other); 50].join("; ");
     let good = cookie(&grant(&session, 1), &key);
-    for (name, gate, cookies) in [
-        ("the gate is open", Gate::open(), good.clone()),
-        ("a grant", Gate::default(), good.clone()),
-        ("a grant that is renewed", Gate::default(), cookie(&grant(&session, 10), &key)),
-        ("fifty bad grants before a good one", Gate::default(), format!("{bad}; {good}")),
+    let older = cookie(&grant(&session, 10), &key);
+    for (name, gate, places, cookies) in [
+        ("the gate is open", Gate::open(), 0, good.clone()),
+        ("a grant", Gate::default(), 0, good.clone()),
+        ("a grant that was proven before", Gate::default(), 16, good.clone()),
+        ("a grant that is renewed", Gate::default(), 0, older),
+        ("fifty bad grants before a good one", Gate::default(), 0, format!("{bad}; {good}")),
     ] {
+        let proven = Proven::new(places);
         let domains = Domains::new("https://connect.example.com", None, None).expect("domains");
         let client = Client::new(([192, 0, 2, 1], 1).into(), Scheme::Https, &[]);
         let head = format!(
@@ -41,7 +44,7 @@ fn decisions(criterion: &mut Criterion) {
                 let request = Request::parse(head.as_bytes(), 0, &mut space);
                 let request = request.expect("a head").expect("a whole head");
                 let install = Install { domains: &domains, gate: &gate };
-                let decision = decide(&request, &client, install, &table, NOW);
+                let decision = decide(&request, &client, install, &table, &proven, NOW);
                 assert!(matches!(black_box(decision), Ok(Decision::Forward(..))));
             });
         });

@@ -3,7 +3,7 @@
 
 use std::hint::black_box;
 
-use portico_core::access::{Gate, Key, KeyId};
+use portico_core::access::{Gate, Key, KeyId, Proven};
 use portico_core::domain::{Domains, Scheme};
 use portico_core::http::body::BodyReader;
 use portico_core::http::client::Client;
@@ -67,6 +67,7 @@ struct Scene {
     table: RouteTable,
     domains: Domains,
     client: Client,
+    proven: Proven,
     session: Session,
     head: String,
 }
@@ -82,6 +83,7 @@ impl Scene {
             table,
             domains: Domains::new("https://connect.example.com", None, None).expect("domains"),
             client: Client::new(([192, 0, 2, 1], 1).into(), Scheme::Https, &[]),
+            proven: Proven::new(16),
             session,
             head,
         }
@@ -93,7 +95,7 @@ impl Scene {
         let request = Request::parse(self.head.as_bytes(), 0, &mut space);
         let request = request.expect("a head").expect("a whole head");
         let install = Install { domains: &self.domains, gate: &gate };
-        match decide(&request, &self.client, install, &self.table, NOW) {
+        match decide(&request, &self.client, install, &self.table, &Proven::default(), NOW) {
             Ok(Decision::Forward(route, ..)) => route,
             _ => panic!("the session has a route"),
         }
@@ -146,7 +148,7 @@ fn decision() -> Box<dyn FnMut()> {
         let request = Request::parse(scene.head.as_bytes(), 0, &mut space);
         let request = request.expect("a head").expect("a whole head");
         let install = Install { domains: &scene.domains, gate: &gate };
-        let decision = decide(&request, &scene.client, install, &scene.table, NOW);
+        let decision = decide(&request, &scene.client, install, &scene.table, &scene.proven, NOW);
         assert!(matches!(black_box(decision), Ok(Decision::Forward(..))));
     })
 }

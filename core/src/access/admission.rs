@@ -9,6 +9,7 @@ use super::grant::Grant;
 use super::login::{Login, LoginId};
 use super::origin::{Sender, Signs, is_upgrade};
 use super::policy::Policy;
+use super::proven::Proven;
 use super::token::Invalid;
 use crate::domain::Scheme;
 use crate::http::client::Client;
@@ -20,7 +21,7 @@ use crate::session::{Name, State, Timestamp};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// None: nobody was asked for a grant, because the gate is elsewhere.
-    Admitted(Option<Box<Admitted>>),
+    Admitted(Option<Admitted>),
     Refused(Refused),
 }
 
@@ -28,7 +29,7 @@ pub enum Verdict {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Admitted {
     /// None for a public session, of which nobody needs to be known.
-    pub grant: Option<Grant>,
+    pub grant: Option<Arc<Grant>>,
     pub carrier: Carrier,
     /// The value of a `Set-Cookie`, for the answer: the grant for another while.
     pub renewed: Option<String>,
@@ -84,12 +85,14 @@ pub struct Question<'q, 'h, 'b> {
     pub client: &'q Client,
     /// Of the connect URL.
     pub scheme: Scheme,
+    /// What this worker need not prove again.
+    pub proven: &'q Proven,
     pub now: Timestamp,
 }
 
 /// What the grants of a request come to.
 enum Found {
-    Good(Grant, Carrier),
+    Good(Arc<Grant>, Carrier),
     /// Good, but its user is not let in.
     Unwelcome(Name),
     Nothing(Option<Invalid>),
@@ -137,16 +140,16 @@ impl Gate {
 
     /// The first grant that opens the session; else the best reason why none does.
     fn search(&self, question: Question<'_, '_, '_>, state: &AccessState) -> Found {
-        let Question { request, route, by, now, .. } = question;
+        let Question { request, route, by, proven, now, .. } = question;
         let (mut unwelcome, mut invalid) = (None, None);
         let mut signed_in = None;
         for (token, carrier) in grants(request, CookieName::of(by, &route.label)) {
-            let verified = Grant::verify(token, route, state, now);
+            let verified = Grant::verify(token, route, state, proven, now);
             match verified
                 .and_then(|grant| confirmed(grant, carrier, question, state, &mut signed_in))
             {
                 Ok(grant) if self.admits(route, by, &grant) => return Found::Good(grant, carrier),
-                Ok(grant) => unwelcome = Some(grant.user),
+                Ok(grant) => unwelcome = Some(grant.user.clone()),
                 Err(reason) => invalid = Some(reason),
             }
         }
@@ -273,7 +276,7 @@ fn set_cookie(
 }
 
 fn admitted(admitted: Admitted) -> Verdict {
-    Verdict::Admitted(Some(Box::new(admitted)))
+    Verdict::Admitted(Some(admitted))
 }
 
 fn is_path(by: By) -> bool {
@@ -288,12 +291,12 @@ fn is_path(by: By) -> bool {
 /// `signed_in` are those that are good, found once for all grants: else a head full of both would
 /// cost their product.
 fn confirmed(
-    grant: Grant,
+    grant: Arc<Grant>,
     carrier: Carrier,
     Question { request, by, now, .. }: Question<'_, '_, '_>,
     state: &AccessState,
     signed_in: &mut Option<Vec<LoginId>>,
-) -> Result<Grant, Invalid> {
+) -> Result<Arc<Grant>, Invalid> {
     if !is_path(by) || carrier == Carrier::Field {
         return Ok(grant);
     }

@@ -1,12 +1,14 @@
 //! The grant: signed proof that a user may use one session, for a short time, renewed while it is
 //! used.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::AccessState;
 use super::keys::Key;
 use super::login::LoginProof;
-use super::token::{Invalid, Kind, Opened, Reader, Writer};
+use super::proven::Proven;
+use super::token::{self, Invalid, Kind, Opened, Reader, Writer};
 use crate::route::Route;
 use crate::session::{Name, Timestamp};
 
@@ -47,16 +49,31 @@ impl Grant {
         token: &[u8],
         route: &Route,
         state: &AccessState,
+        proven: &Proven,
         now: Timestamp,
-    ) -> Result<Self, Invalid> {
+    ) -> Result<Arc<Self>, Invalid> {
+        if let Some(grant) = proven.find(token, &state.keys) {
+            grant.is_of(route)?;
+            grant.holds(state, now)?;
+            return Ok(grant);
+        }
         let opened = Opened::decode(token, Kind::Grant)?;
         let grant = Self::read(opened.payload()).ok_or(Invalid::Malformed)?;
-        if *grant.session != *route.session() || grant.session_created_at != route.created_at {
-            return Err(Invalid::OtherSession);
-        }
-        let holds = (grant.issued_at, grant.expires_at);
-        opened.prove(&grant.user, grant.login, holds, state, now)?;
+        grant.is_of(route)?;
+        opened.verify(&state.keys)?;
+        grant.holds(state, now)?;
+        let grant = Arc::new(grant);
+        proven.keep(token, &state.keys, &grant);
         Ok(grant)
+    }
+
+    fn is_of(&self, route: &Route) -> Result<(), Invalid> {
+        let same = *self.session == *route.session() && self.session_created_at == route.created_at;
+        if same { Ok(()) } else { Err(Invalid::OtherSession) }
+    }
+
+    fn holds(&self, state: &AccessState, now: Timestamp) -> Result<(), Invalid> {
+        token::holds(&self.user, self.login, (self.issued_at, self.expires_at), state, now)
     }
 
     fn read(mut payload: Reader<'_>) -> Option<Self> {

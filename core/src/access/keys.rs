@@ -2,7 +2,7 @@
 //! newest whose time has come signs, all that are known verify, so that nobody is asked again.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use aws_lc_rs::hmac;
 use serde::{Deserialize, Serialize};
@@ -94,6 +94,15 @@ impl Keys {
             Ok(at) => keys[at] = key,
             Err(at) => keys.insert(at, key),
         }
+    }
+
+    /// By which these very keys are known again, and which keeps none of them.
+    pub(super) fn mark(&self) -> Weak<Vec<Key>> {
+        Arc::downgrade(&self.0)
+    }
+
+    pub(super) fn are(&self, mark: &Weak<Vec<Key>>) -> bool {
+        std::ptr::eq(Arc::as_ptr(&self.0), mark.as_ptr())
     }
 
     pub fn remove(&mut self, id: KeyId) {

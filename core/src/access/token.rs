@@ -176,31 +176,43 @@ impl Opened {
         Reader { bytes: &self.bytes[HEAD_BYTES..self.bytes.len() - TAG_BYTES], at: 0 }
     }
 
-    /// That one of our keys signed it, that it holds now, and that neither its user nor its sign-in
-    /// was taken back: what every token needs before it means anything.
+    /// That one of our keys signed it, and that it holds: what every token needs before it means
+    /// anything.
     pub(super) fn prove(
         &self,
         user: &Name,
         login: LoginProof,
-        (from, to): (Timestamp, Timestamp),
+        times: (Timestamp, Timestamp),
         state: &AccessState,
         now: Timestamp,
     ) -> Result<(), Invalid> {
         self.verify(&state.keys)?;
-        check_time(from, to, now)?;
-        match state.revocations.cover(user, login) {
-            true => Err(Invalid::Revoked),
-            false => Ok(()),
-        }
+        holds(user, login, times, state, now)
     }
 
-    fn verify(&self, keys: &Keys) -> Result<(), Invalid> {
+    /// That one of our keys signed it.
+    pub(super) fn verify(&self, keys: &Keys) -> Result<(), Invalid> {
         let id = KeyId(u32::from_be_bytes(
             self.bytes[2..HEAD_BYTES].try_into().map_err(|_| Invalid::Malformed)?,
         ));
         let key = keys.find(id).ok_or(Invalid::Key)?;
         let (signed, tag) = self.bytes.split_at(self.bytes.len() - TAG_BYTES);
         hmac::verify(&key.hmac, signed, tag).map_err(|_| Invalid::Signature)
+    }
+}
+
+/// Its time is now, and neither its user nor its sign-in was taken back.
+pub(super) fn holds(
+    user: &Name,
+    login: LoginProof,
+    (from, to): (Timestamp, Timestamp),
+    state: &AccessState,
+    now: Timestamp,
+) -> Result<(), Invalid> {
+    check_time(from, to, now)?;
+    match state.revocations.cover(user, login) {
+        true => Err(Invalid::Revoked),
+        false => Ok(()),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::client::Client;
 use super::refusal::Refusal;
 use super::request::Request;
-use crate::access::{Admitted, Gate, Question, Refused, Verdict};
+use crate::access::{Admitted, Gate, Proven, Question, Refused, Verdict};
 use crate::domain::{Domains, LabelText, Site};
 use crate::path::{PathSite, path_site};
 use crate::route::{Entry, Route, RouteTable};
@@ -15,7 +15,7 @@ use crate::session::{State, Timestamp};
 #[derive(Debug, Clone)]
 pub enum Decision {
     /// With what somebody was let in by, where that is asked.
-    Forward(Arc<Route>, By, Option<Box<Admitted>>),
+    Forward(Arc<Route>, By, Option<Admitted>),
     Answer(Answer),
     /// Of the edge's own pages: signing in and out, and what belongs to it.
     Edge(Door),
@@ -96,12 +96,13 @@ pub fn decide(
     client: &Client,
     install: Install<'_>,
     table: &RouteTable,
+    proven: &Proven,
     now: Timestamp,
 ) -> Result<Decision, Refusal> {
     if request.target == "*" {
         return Ok(Decision::Answer(Answer::Options));
     }
-    let asked = Asked { request, client, install, table, now };
+    let asked = Asked { request, client, install, table, proven, now };
     let site = install.domains.site(request.host);
     let is_edge = install.gate.is_closed() && request.target.starts_with(EDGE_PREFIX);
     if let Site::Session(label) = site {
@@ -132,7 +133,7 @@ pub fn decide(
 
 /// What becomes of a request that the gate has let in: the state of a session is told to those only
 /// who may use it.
-pub fn let_in(route: Arc<Route>, by: By, admitted: Option<Box<Admitted>>) -> Decision {
+pub fn let_in(route: Arc<Route>, by: By, admitted: Option<Admitted>) -> Decision {
     match route.state {
         State::Running => Decision::Forward(route, by, admitted),
         State::Building
@@ -149,6 +150,7 @@ struct Asked<'q, 'h, 'b> {
     client: &'q Client,
     install: Install<'q>,
     table: &'q RouteTable,
+    proven: &'q Proven,
     now: Timestamp,
 }
 
@@ -164,6 +166,7 @@ impl Asked<'_, '_, '_> {
             by,
             client: self.client,
             scheme: self.install.domains.connect.scheme,
+            proven: self.proven,
             now: self.now,
         };
         let admitted = match self.install.gate.judge(question, self.table.access()) {
@@ -246,7 +249,7 @@ mod tests {
         let mut space = head::field_space();
         let request = Request::parse(text.as_bytes(), 0, &mut space).unwrap().unwrap();
         let install = Install { domains: &domains, gate: &gate };
-        match decide(&request, &client, install, &table(), Timestamp(0)) {
+        match decide(&request, &client, install, &table(), &Proven::default(), Timestamp(0)) {
             Err(refusal) => format!("refused {}", refusal.as_str()),
             Ok(Decision::Forward(route, By::Subdomain, _)) => format!("{} by host", route.label),
             Ok(Decision::Forward(route, By::Path { prefix }, _)) => {

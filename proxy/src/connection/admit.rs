@@ -56,7 +56,9 @@ pub(super) struct Forward {
     /// Of a WebSocket: how its messages are read.
     pub(super) websocket: Option<MessageRules>,
     pub(super) kind: RequestKind,
-    /// Where the edge is the gate: what it says in the answer.
+    /// The edge is the gate, and has a word in the answer.
+    guarded: bool,
+    /// What it says to this one, which mostly is nothing.
     said: Option<Box<Said>>,
     /// Until it is told to the watch.
     pub(super) live: Option<Live>,
@@ -68,6 +70,13 @@ pub(super) struct Forward {
 struct Said {
     renewed: Option<String>,
     origin: Option<Box<str>>,
+}
+
+impl Said {
+    fn take(admitted: &mut Admitted) -> Option<Box<Said>> {
+        let (renewed, origin) = (admitted.renewed.take(), admitted.origin.take());
+        (renewed.is_some() || origin.is_some()).then(|| Box::new(Self { renewed, origin }))
+    }
 }
 
 /// An answer of the edge itself.
@@ -91,7 +100,9 @@ pub(super) fn admit(
     };
     let install = Install { domains: &worker.shared.domains, gate: &worker.shared.gate };
     let now = crate::clock::now();
-    let decision = worker.with_table(|table| decide(&request, client, install, table, now))?;
+    let proven = &worker.proven;
+    let decision =
+        worker.with_table(|table| decide(&request, client, install, table, proven, now))?;
     let session = match &decision {
         Decision::Forward(route, ..) => Some(&route.label),
         Decision::Answer(_) | Decision::Edge(_) => None,
@@ -117,7 +128,7 @@ pub(super) fn admit(
 struct Through {
     route: Arc<Route>,
     by: By,
-    admitted: Option<Box<Admitted>>,
+    admitted: Option<Admitted>,
 }
 
 impl Through {
@@ -155,11 +166,11 @@ impl Through {
 /// what it has said meanwhile makes the grant last longer.
 fn rechecked(
     worker: &Worker,
-    mut admitted: Box<Admitted>,
+    mut admitted: Admitted,
     route: &Arc<Route>,
     by: By,
     now: Timestamp,
-) -> Box<Admitted> {
+) -> Admitted {
     let Some(grant) = admitted.grant.as_ref().filter(|grant| grant.wants_recheck(now)) else {
         return admitted;
     };
@@ -193,10 +204,10 @@ impl Forward {
             text.extend_from_slice(&request.target.as_bytes()[..prefix]);
         }
         let has_body = request.body != BodyLength::None;
-        let said = live.admitted.as_mut().map(|admitted| {
-            worker.counters.grants_renewed.add(u64::from(admitted.renewed.is_some()));
-            Box::new(Said { renewed: admitted.renewed.take(), origin: admitted.origin.take() })
-        });
+        let guarded = live.admitted.is_some();
+        let said = live.admitted.as_mut().and_then(Said::take);
+        let renewed = said.as_ref().is_some_and(|said| said.renewed.is_some());
+        worker.counters.grants_renewed.add(u64::from(renewed));
         Self {
             exchange: RefCell::new(Exchange::new(request)),
             head: Leading { text, length },
@@ -212,6 +223,7 @@ impl Forward {
                 .filter(|to| to.eq_ignore_ascii_case("websocket"))
                 .map(|_| message_rules(route.kind, request.target.as_bytes())),
             kind: live.kind,
+            guarded,
             said,
             live: Some(live),
             delivered: true,
@@ -239,9 +251,9 @@ impl Forward {
             upstream: &self.route.upstream,
             prefix: self.by_path.then_some(prefix),
             stripped: self.by_path && self.route.prefix == Prefix::Strip,
-            guard: self.said.as_ref().map(|said| Guard {
-                renewed: said.renewed.as_deref(),
-                origin: said.origin.as_deref(),
+            guard: self.guarded.then(|| Guard {
+                renewed: self.said.as_ref().and_then(|said| said.renewed.as_deref()),
+                origin: self.said.as_ref().and_then(|said| said.origin.as_deref()),
                 frame_ancestors: gate.origins.frame_ancestors(),
             }),
         }

@@ -17,7 +17,7 @@ pub(crate) struct Live {
     pub(super) route: Arc<Route>,
     pub(super) by: By,
     /// None where the gate is open.
-    pub(super) admitted: Option<Box<Admitted>>,
+    pub(super) admitted: Option<Admitted>,
     /// Whether somebody's doing, or a page's poll.
     pub(crate) kind: RequestKind,
     /// Whose quotas it is counted by; none where there is no policy.
@@ -26,7 +26,7 @@ pub(crate) struct Live {
 
 impl Live {
     pub(crate) fn objection(&self, gate: &Gate, table: &RouteTable) -> Option<Cause> {
-        gate.objection(&self.route, self.by, self.admitted.as_deref(), table)
+        gate.objection(&self.route, self.by, self.admitted.as_ref(), table)
     }
 
     pub(crate) fn ended(&self, cause: Cause) -> Ended {

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use portico_core::access::{Admitted, Refused};
+use portico_core::access::{Admitted, Proven, Refused};
 use portico_core::domain::Site;
 use portico_core::http::client::Client;
 use portico_core::http::decide::{Answer, By, Decision, Install, decide, let_in};
@@ -130,8 +130,9 @@ impl Inquiry<'_> {
             Some(Entry::Gone) | None => None,
         };
         let mut found = Found { rule, label, route, by, ..Found::unread(Refusal::Malformed) };
-        let decided = decide(request, &client, self.install, self.table, self.now)
-            .map(|decision| self.as_user(decision, asked.user.as_ref()));
+        let decided =
+            decide(request, &client, self.install, self.table, &Proven::default(), self.now)
+                .map(|decision| self.as_user(decision, asked.user.as_ref()));
         let (decision, access) = match decided {
             Ok(decided) => decided,
             Err(refusal) => {
@@ -211,7 +212,7 @@ impl Inquiry<'_> {
                 return (Decision::Answer(answer), AccessWord::NotAllowed);
             }
         };
-        (let_in(route, by, Some(Box::<Admitted>::default())), access)
+        (let_in(route, by, Some(Admitted::default())), access)
     }
 
     /// In the order of a worker: the workspace's limits, quotas, the upstream.

@@ -1,6 +1,7 @@
 //! Requests as browsers and attackers send them, and what becomes of each.
 
 mod grants;
+mod proven;
 
 use super::*;
 use crate::access::{
@@ -78,7 +79,7 @@ fn outcome(gate: &Gate, table: &RouteTable, line: &str, host: &str, fields: &str
     let request = Request::parse(text.as_bytes(), 0, &mut space).unwrap().unwrap();
     let client = Client::new("192.0.2.1:1".parse().unwrap(), Scheme::Https, &[]);
     let install = Install { domains: &domains, gate };
-    match decide(&request, &client, install, table, NOW).unwrap() {
+    match decide(&request, &client, install, table, &Proven::default(), NOW).unwrap() {
         Decision::Forward(_, _, None) => "open".into(),
         Decision::Forward(_, _, Some(admitted)) => {
             let renewed = if admitted.renewed.is_some() { " renewed" } else { "" };
@@ -270,7 +271,7 @@ fn who_was_let_in_has_to_go_when_it_is_taken_back() {
     let gate = gate();
     let before = table(Policy::Users);
     let Some(Entry::Route(route)) = before.lookup("a1").cloned() else { panic!() };
-    let bob = Admitted { grant: Some(grant("bob")), ..Admitted::default() };
+    let bob = Admitted { grant: Some(Arc::new(grant("bob"))), ..Admitted::default() };
     let objection = |table: &RouteTable, admitted| {
         let raised = table.takings() != before.takings();
         (raised, gate.objection(&route, By::Subdomain, admitted, table))
