@@ -11,8 +11,7 @@ use nix::sys::socket::Backlog;
 use crate::load::connection::SCRATCH_BYTES;
 use crate::load::head;
 use crate::load::kernel::{self, Poll};
-use crate::load::stream::Fault;
-use crate::load::stream::{receive_some, send_some};
+use crate::load::stream::{Fault, receive_some, send_some};
 
 /// What a plain GET gets.
 pub const BODY: &[u8; 64] = b"portico-bench: these are the 64 bytes of a small upstream answer";

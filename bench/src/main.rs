@@ -22,7 +22,7 @@ use portico_bench::{accounting, backend, record, routable};
 const EXAMPLES: &str = "\
 Examples:
   portico-bench compare                          everything, about half an hour; writes bench/
-  portico-bench compare --quick                  everything once and shortly; writes nothing
+  portico-bench compare --quick                  everything, shortly; writes nothing
   portico-bench compare --case get-64,tls-full --only portico-uring,haproxy,envoy
   portico-bench compare --case idle --only portico-uring,h2o,traefik --output target/bench
 
@@ -160,7 +160,8 @@ struct Compare {
     /// Cases to run, separated by commas; all by default.
     #[arg(long, value_delimiter = ',')]
     case: Vec<Case>,
-    /// How often each proxy has its turn in each case; tables have medians and the spread.
+    /// How often each proxy has its turn in each case, in `paced` and with many routes three times
+    /// that; tables have medians and the spread.
     #[arg(long, default_value_t = 3)]
     repetitions: usize,
     /// Length of one measurement.
@@ -168,7 +169,8 @@ struct Compare {
     seconds: f64,
     #[arg(long, default_value_t = 0.5)]
     warm_up_seconds: f64,
-    /// One short repetition, with fewer idle connections, and a million of routes only by --case.
+    /// As with --repetitions 1, but short, with fewer idle connections, and a million of routes
+    /// only by --case.
     #[arg(long)]
     quick: bool,
     /// Where RESULTS.md, results.json and plots/ go. Default: `bench`, for a whole run; a quick or

@@ -6,14 +6,23 @@ use std::path::Path;
 
 use anyhow::Context;
 
+const FILE: &str = "RESULTS.md";
+
+/// Puts a comparison before what other runs wrote, in place of an older one.
+pub fn lead(directory: &Path, comparison: &str) -> anyhow::Result<()> {
+    let path = directory.join(FILE);
+    let older = fs::read_to_string(&path).unwrap_or_default();
+    put(&path, &(comparison.to_owned() + others(&older)))
+}
+
 /// What other runs wrote behind the comparison.
-pub fn others(document: &str) -> &str {
+fn others(document: &str) -> &str {
     document.find("\n# ").map_or("", |at| &document[at..])
 }
 
 /// Puts a report of another run behind the comparison, in place of an older one with its heading.
 pub fn replace(directory: &Path, heading: &str, report: &str) -> anyhow::Result<()> {
-    let path = directory.join("RESULTS.md");
+    let path = directory.join(FILE);
     let mut text = fs::read_to_string(&path).unwrap_or_default();
     let heading = format!("\n# {heading}\n");
     if let Some(at) = text.find(&heading) {
@@ -21,7 +30,12 @@ pub fn replace(directory: &Path, heading: &str, report: &str) -> anyhow::Result<
         text.replace_range(at..end, "");
     }
     let _ = write!(text, "{heading}\n{report}");
-    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    put(&path, &text)
+}
+
+/// Any of the files that a run leaves.
+pub fn put(path: &Path, text: &str) -> anyhow::Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]

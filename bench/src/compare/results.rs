@@ -5,15 +5,13 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use anyhow::Context;
-
 use super::findings::{Findings, Options};
 use super::machine::Facts;
 use super::measure::Sample;
 use super::recording::Recording;
 use super::summary::Row;
 use super::{goals, json, plot, tables};
-use crate::section;
+use crate::section::{self, put};
 
 pub fn write(
     directory: &Path,
@@ -29,18 +27,11 @@ pub fn write(
             put(&plots.join(format!("{}.svg", case.name())), &svg)?;
         }
     }
-    let path = directory.join("RESULTS.md");
-    let older = fs::read_to_string(&path).unwrap_or_default();
-    let text = document(options, facts, rows, findings) + section::others(&older);
-    put(&path, &text)?;
+    section::lead(directory, &document(options, facts, rows, findings))?;
     let record = json::record(options, facts, rows, findings);
     put(&directory.join("results.json"), &json::text(&record))?;
     println!("wrote {}", directory.display());
     Ok(())
-}
-
-fn put(path: &Path, text: &str) -> anyhow::Result<()> {
-    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn document(options: &Options, facts: &Facts, rows: &[Row], findings: &Findings) -> String {

@@ -9,8 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use rustls::{ClientConnection, StreamOwned};
 
-use super::stream::CONNECT_TIMEOUT;
-use super::stream::server_name;
+use super::stream::{CONNECT_TIMEOUT, server_name};
 use super::{Target, head, kernel};
 use crate::process;
 

@@ -123,12 +123,13 @@ impl Gate {
         match found {
             Found::Good(grant, carrier) => {
                 let renewed = self.renewal(&grant, carrier, question, state);
-                admitted(Admitted { grant: Some(grant), carrier, renewed, origin })
+                let grant = Some(grant);
+                Verdict::Admitted(Some(Admitted { grant, carrier, renewed, origin }))
             }
             Found::Unwelcome(_) | Found::Nothing(_)
                 if self.asks_nobody(question.route, question.by) =>
             {
-                admitted(Admitted { origin, ..Admitted::default() })
+                Verdict::Admitted(Some(Admitted { origin, ..Admitted::default() }))
             }
             Found::Unwelcome(user) => Verdict::Refused(Refused::NotAllowed { user, origin }),
             Found::Nothing(invalid) => Verdict::Refused(match signs.is_navigation(request) {
@@ -273,10 +274,6 @@ fn set_cookie(
 ) -> Option<String> {
     let token = grant.token(state.keys.signing(now)?);
     Some(CookieName::of(by, &route.label).set(&token, grant.expires_at.since(now)))
-}
-
-fn admitted(admitted: Admitted) -> Verdict {
-    Verdict::Admitted(Some(admitted))
 }
 
 fn is_path(by: By) -> bool {
